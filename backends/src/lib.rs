@@ -1,1 +1,3 @@
+//! Everything of the netbench orchestrator that touches the outside world.
 
+pub mod collector;
