@@ -12,22 +12,38 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
 
-/// Operations of one connection before the others get their turn: all connections of a client share one task, which
-/// would serve the first of them only as long as its bytes come fast enough.
-const TURN_OPERATIONS_MAX: u32 = 16;
-
 /// Longest wait, at the end of a script, for the peer to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A receive operation for more bytes than this is a `receive_all`, for which the library asks "all there are".
 const EXACT_RECEIVE_MAX: u64 = u64::MAX / 2;
 
+/// One direction of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lane {
+    owner: Owner,
+    stream: u64,
+    is_send: bool,
+}
+
+impl Lane {
+    fn is_same_stream(self, other: Self) -> bool {
+        (self.owner, self.stream) == (other.owner, other.stream)
+    }
+}
+
 /// A transport under rules.
 pub(super) struct Guard {
     transport: Box<dyn Transport>,
     after_peer_end: AfterPeerEnd,
     peer_streams: usize,
-    operations_left: u32,
+    /// What was done at this look, and how often.
+    served: Vec<(Lane, u32)>,
+    /// What was put off at this look.
+    put_off: Vec<Lane>,
+    /// The same of the look before.
+    served_before: Vec<(Lane, u32)>,
+    put_off_before: Vec<Lane>,
     awaits_timer: bool,
     has_seen_close: bool,
     close_deadline: Option<Pin<Box<Sleep>>>,
@@ -44,7 +60,10 @@ impl Guard {
             transport,
             after_peer_end,
             peer_streams,
-            operations_left: 0,
+            served: Vec::new(),
+            put_off: Vec::new(),
+            served_before: Vec::new(),
+            put_off_before: Vec::new(),
             awaits_timer: false,
             has_seen_close: false,
             close_deadline: None,
@@ -52,27 +71,48 @@ impl Guard {
     }
 
     /// To be called before each poll of the script.
-    pub(super) fn begin_turn(&mut self) {
-        self.operations_left = TURN_OPERATIONS_MAX;
+    pub(super) fn begin_look(&mut self) {
+        std::mem::swap(&mut self.served_before, &mut self.served);
+        std::mem::swap(&mut self.put_off_before, &mut self.put_off);
+        self.served.clear();
+        self.put_off.clear();
         self.awaits_timer = false;
     }
 
-    /// Whether, in this turn, an operation found the peer gone and can only be ended by a timer.
+    /// Whether an operation was put off to the next look. Nothing but that look will wake it.
+    pub(super) fn has_more_to_do(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Whether, at this look, an operation found the peer gone and can only be ended by a timer.
     pub(super) fn awaits_timer(&self) -> bool {
         self.awaits_timer
     }
 
-    /// Counts an operation; `Pending` once the turn's share is used up.
-    fn take_operation(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match self.operations_left.checked_sub(1) {
-            Some(left) => {
-                self.operations_left = left;
-                Poll::Ready(())
-            }
+    /// Lets each stream do one operation per look: what comes after it gets a time of its own. Where both directions
+    /// have something to do, they take turns.
+    fn poll_turn(&mut self, lane: Lane) -> Poll<()> {
+        let mut served = self.served.iter().filter(|(other, _)| lane.is_same_stream(*other));
+        let has_turn = match served.next() {
+            Some((other, times)) => lane.is_send && other.is_send && *times < self.transport.sends_per_look(),
             None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
+                let opposite = Lane { is_send: !lane.is_send, ..lane };
+                let was_served = self.served_before.iter().any(|(other, _)| *other == lane);
+                !(was_served && self.put_off_before.contains(&opposite))
             }
+        };
+        if has_turn {
+            return Poll::Ready(());
+        }
+        self.put_off.push(lane);
+        Poll::Pending
+    }
+
+    /// To be called when an operation has moved bytes. One that waits takes no time.
+    fn count_turn(&mut self, lane: Lane) {
+        match self.served.iter_mut().find(|(other, _)| *other == lane) {
+            Some((_, times)) => *times += 1,
+            None => self.served.push((lane, 1)),
         }
     }
 
@@ -139,8 +179,12 @@ impl Connection for Guard {
         if bytes == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.take_operation(cx));
+        let lane = Lane { owner, stream: id, is_send: true };
+        ready!(self.poll_turn(lane));
         let result = self.transport.poll_send(owner, id, bytes, cx);
+        if result.is_ready() {
+            self.count_turn(lane);
+        }
         self.settle(result, 0)
     }
 
@@ -148,11 +192,15 @@ impl Connection for Guard {
         if bytes == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.take_operation(cx));
+        let lane = Lane { owner, stream: id, is_send: false };
+        ready!(self.poll_turn(lane));
         let result = match self.transport.poll_receive(owner, id, bytes, cx) {
             Poll::Pending if self.transport.has_peer_closed() => Poll::Ready(Ok(0)),
             result @ (Poll::Ready(_) | Poll::Pending) => result,
         };
+        if result.is_ready() {
+            self.count_turn(lane);
+        }
         let is_end_of_stream = matches!(result, Poll::Ready(Ok(0)));
         if is_end_of_stream && bytes <= EXACT_RECEIVE_MAX {
             self.peer_ended(0)
