@@ -1,6 +1,7 @@
 //! The rules that hold for every transport.
 
 use super::Transport;
+use super::turns::{Lane, Turns};
 use crate::error::ConnectionError;
 use crate::scenario::AfterPeerEnd;
 use netbench::connection::Owner;
@@ -18,34 +19,14 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// A receive operation for more bytes than this is a `receive_all`, for which the library asks "all there are".
 const EXACT_RECEIVE_MAX: u64 = u64::MAX / 2;
 
-/// One direction of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lane {
-    owner: Owner,
-    stream: u64,
-    is_send: bool,
-}
-
-impl Lane {
-    fn is_same_stream(self, other: Self) -> bool {
-        (self.owner, self.stream) == (other.owner, other.stream)
-    }
-}
-
 /// A transport under rules.
 pub(super) struct Guard {
     transport: Box<dyn Transport>,
     after_peer_end: AfterPeerEnd,
     peer_streams: usize,
-    /// What was done at this look, and how often.
-    served: Vec<(Lane, u32)>,
-    /// What was put off at this look.
-    put_off: Vec<Lane>,
-    /// The same of the look before.
-    served_before: Vec<(Lane, u32)>,
-    put_off_before: Vec<Lane>,
+    turns: Turns,
     awaits_timer: bool,
-    has_seen_close: bool,
+    has_seen_peer_leave: bool,
     close_deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -60,60 +41,27 @@ impl Guard {
             transport,
             after_peer_end,
             peer_streams,
-            served: Vec::new(),
-            put_off: Vec::new(),
-            served_before: Vec::new(),
-            put_off_before: Vec::new(),
+            turns: Turns::default(),
             awaits_timer: false,
-            has_seen_close: false,
+            has_seen_peer_leave: false,
             close_deadline: None,
         }
     }
 
     /// To be called before each poll of the script.
     pub(super) fn begin_look(&mut self) {
-        std::mem::swap(&mut self.served_before, &mut self.served);
-        std::mem::swap(&mut self.put_off_before, &mut self.put_off);
-        self.served.clear();
-        self.put_off.clear();
+        self.turns.begin_look();
         self.awaits_timer = false;
     }
 
     /// Whether an operation was put off to the next look. Nothing but that look will wake it.
     pub(super) fn has_more_to_do(&self) -> bool {
-        !self.put_off.is_empty()
+        self.turns.has_put_off()
     }
 
     /// Whether, at this look, an operation found the peer gone and can only be ended by a timer.
     pub(super) fn awaits_timer(&self) -> bool {
         self.awaits_timer
-    }
-
-    /// Lets each stream do one operation per look: what comes after it gets a time of its own. Where both directions
-    /// have something to do, they take turns.
-    fn poll_turn(&mut self, lane: Lane) -> Poll<()> {
-        let mut served = self.served.iter().filter(|(other, _)| lane.is_same_stream(*other));
-        let has_turn = match served.next() {
-            Some((other, times)) => lane.is_send && other.is_send && *times < self.transport.sends_per_look(),
-            None => {
-                let opposite = Lane { is_send: !lane.is_send, ..lane };
-                let was_served = self.served_before.iter().any(|(other, _)| *other == lane);
-                !(was_served && self.put_off_before.contains(&opposite))
-            }
-        };
-        if has_turn {
-            return Poll::Ready(());
-        }
-        self.put_off.push(lane);
-        Poll::Pending
-    }
-
-    /// To be called when an operation has moved bytes. One that waits takes no time.
-    fn count_turn(&mut self, lane: Lane) {
-        match self.served.iter_mut().find(|(other, _)| *other == lane) {
-            Some((_, times)) => *times += 1,
-            None => self.served.push((lane, 1)),
-        }
     }
 
     /// What an operation gives that cannot go on without the peer.
@@ -131,8 +79,7 @@ impl Guard {
     /// What an operation gives, after what the transport gave.
     fn settle<T>(&mut self, result: Poll<Result<T>>, ended: T) -> Poll<Result<T>> {
         let has_ended = match &result {
-            // A peer that has closed is done with its script: nothing that is missing will come.
-            Poll::Pending => self.transport.has_peer_closed(),
+            Poll::Pending => self.transport.has_peer_left(),
             Poll::Ready(Err(error)) => self.takes_for_end(error),
             Poll::Ready(Ok(_)) => false,
         };
@@ -169,7 +116,7 @@ impl Connection for Guard {
             }
             // Nor does it wake up a script that waits for a stream that does not come.
             Poll::Ready(Ok(None)) => ConnectionError::PeerLeft,
-            Poll::Pending if self.transport.has_peer_closed() => ConnectionError::PeerLeft,
+            Poll::Pending if self.transport.has_peer_left() => ConnectionError::PeerLeft,
             Poll::Ready(_) | Poll::Pending => return result,
         };
         Poll::Ready(Err(error.into()))
@@ -180,10 +127,10 @@ impl Connection for Guard {
             return Poll::Ready(Ok(0));
         }
         let lane = Lane { owner, stream: id, is_send: true };
-        ready!(self.poll_turn(lane));
+        ready!(self.turns.poll(lane, self.transport.sends_per_look()));
         let result = self.transport.poll_send(owner, id, bytes, cx);
         if result.is_ready() {
-            self.count_turn(lane);
+            self.turns.count(lane);
         }
         self.settle(result, 0)
     }
@@ -193,13 +140,13 @@ impl Connection for Guard {
             return Poll::Ready(Ok(0));
         }
         let lane = Lane { owner, stream: id, is_send: false };
-        ready!(self.poll_turn(lane));
+        ready!(self.turns.poll(lane, self.transport.sends_per_look()));
         let result = match self.transport.poll_receive(owner, id, bytes, cx) {
-            Poll::Pending if self.transport.has_peer_closed() => Poll::Ready(Ok(0)),
+            Poll::Pending if self.transport.has_peer_left() => Poll::Ready(Ok(0)),
             result @ (Poll::Ready(_) | Poll::Pending) => result,
         };
         if result.is_ready() {
-            self.count_turn(lane);
+            self.turns.count(lane);
         }
         let is_end_of_stream = matches!(result, Poll::Ready(Ok(0)));
         if is_end_of_stream && bytes <= EXACT_RECEIVE_MAX {
@@ -217,14 +164,14 @@ impl Connection for Guard {
     fn poll_receive_finish(&mut self, owner: Owner, id: u64, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let result = self.transport.poll_receive_finish(owner, id, cx);
         // The end of the connection ends each of its streams.
-        if result.is_pending() && self.transport.has_peer_closed() { Poll::Ready(Ok(())) } else { result }
+        if result.is_pending() && self.transport.has_peer_left() { Poll::Ready(Ok(())) } else { result }
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let result = self.transport.poll_progress(cx);
-        if self.transport.has_peer_closed() && !self.has_seen_close {
+        if self.transport.has_peer_left() && !self.has_seen_peer_leave {
             // The operations were polled before this was known; nothing else would wake them.
-            self.has_seen_close = true;
+            self.has_seen_peer_leave = true;
             cx.waker().wake_by_ref();
         }
         match &result {

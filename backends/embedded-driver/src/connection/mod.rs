@@ -11,6 +11,7 @@ mod frame_stream;
 mod guard;
 mod multiplexed;
 mod plain;
+mod turns;
 
 use crate::clock::{Watch, next_timer};
 use crate::error::ConnectionError;
@@ -28,8 +29,9 @@ const LOOKS_PER_TURN_MAX: u32 = 16;
 
 /// A connection as the library's drivers see it, with what they do not tell.
 trait Transport: netbench::Connection + Send {
-    /// Whether all that the peer sent has been read, and it will send no more.
-    fn has_peer_closed(&self) -> bool;
+    /// Whether the peer is known to be done with its script: nothing that is missing will come from it, and it takes
+    /// nothing off the connection any more.
+    fn has_peer_left(&self) -> bool;
 
     /// How many operations in a row may send on one stream without a look at the clock.
     fn sends_per_look(&self) -> u32;
@@ -63,8 +65,7 @@ impl<'a> Session<'a> {
 
     /// Plays on, until the script is done and both sides have closed.
     ///
-    /// The library's driver takes the time once and then does all that it can, so that what comes later would be
-    /// profiled with a time that is over. Here it gets the time anew for every operation of a stream.
+    /// The library's driver gets the time anew for every operation of a stream; [`turns`] says why.
     pub(crate) fn poll<T: Trace, Ch: Checkpoints>(
         &mut self,
         trace: &mut T,

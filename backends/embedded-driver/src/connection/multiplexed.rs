@@ -36,9 +36,9 @@ impl Multiplexed {
 }
 
 impl Transport for Multiplexed {
-    /// The library reads on only when it has taken in all that it read before, so nothing is left when it meets
-    /// the end.
-    fn has_peer_closed(&self) -> bool {
+    /// A multiplexed peer ends the connection at the end of its script, not with a stream. The library reads on only
+    /// when it has taken in all that it read before, so nothing is left when it meets the end.
+    fn has_peer_left(&self) -> bool {
         self.shared.is_at_end()
     }
 
