@@ -1,4 +1,7 @@
 //! Everything that touches the outside world: sockets, processes, files, hosts.
 
 pub mod clock;
+pub mod collector;
+pub mod process;
+pub mod scenario;
 pub mod tcp;
