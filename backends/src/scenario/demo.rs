@@ -11,8 +11,8 @@ use std::path::Path;
 /// of 16, 32 and 64 KB, 67 MB in all. The profiles compare the single answer (`response`) with the whole
 /// round (`round`), which waits for the slowest server, and with the sending itself (`send`).
 ///
-/// A block always fits into the send buffer of a fresh TCP socket: the stock drivers leave the end of a
-/// message in their own buffer when the socket takes the rest but not that end.
+/// A block always fits into the send buffer of a fresh TCP socket. In `s2n-netbench`, `duplex.rs` does not wait
+/// for the flush that ends a message, so the last bytes of one that does not fit could stay in the driver.
 ///
 /// The certificates and the private key in it come from `s2n-netbench-scenarios`, as does the id, which is
 /// part of the host names that they were made for. They are throw-away keys for tests: they protect nothing.
