@@ -5,8 +5,8 @@ use std::{fmt, io, path::PathBuf};
 
 /// A scenario file cannot be run.
 ///
-/// The message is one line and names the file. The text of a message stays as it is once released, since scripts
-/// match on it.
+/// The message is one line and names the file. The text of a message stays as it is once released, since
+/// scripts match on it.
 #[derive(Debug)]
 pub struct ScenarioError {
     /// The file as the user gave it.
@@ -30,8 +30,8 @@ impl std::error::Error for ScenarioError {
 
 /// What is wrong with a scenario file.
 ///
-/// Places in the file are written like `clients[0].connections[2].ops[5]`, counting from 0 as the ids in the file
-/// do.
+/// Places in the file are written like `clients[0].connections[2].ops[5]`, counting from 0 as the ids in the
+/// file do.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// There is no such file.

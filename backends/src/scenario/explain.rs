@@ -1,7 +1,8 @@
 //! Finds the place in a scenario that netbench would not understand.
 //!
-//! The parser itself knows only a line and a column, and generated scenarios are a single line. So when it refuses
-//! a file, the file is read once more as plain JSON and followed down to the first thing that is wrong.
+//! The parser itself knows only a line and a column, and generated scenarios are a single line. So when it
+//! refuses a file, the file is read once more as plain JSON and followed down to the first thing that is
+//! wrong.
 
 use super::error::Problem;
 use super::format::{

@@ -1,8 +1,8 @@
 //! The JSON of a netbench scenario file, as far as it is needed to plan a run.
 //!
-//! The rules are those of `s2n-netbench` 0.1 (`scenario.rs` and `operation.rs` there): an operation is an object
-//! with one key, its name in snake case; empty lists are left out; keys that nobody asks for are ignored.
-//! That crate itself is not used here, since it brings an asynchronous runtime into the worker.
+//! The rules are those of `s2n-netbench` 0.1 (`scenario.rs` and `operation.rs` there): an operation is an
+//! object with one key, its name in snake case; empty lists are left out; keys that nobody asks for are
+//! ignored. That crate itself is not used here, since it brings an asynchronous runtime into the worker.
 //!
 //! Some fields exist only so that a file that a driver would refuse is refused here, before a run starts.
 

@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-/// A file over this size that does not parse is not read once more to find the wrong place, which takes many times
-/// its size in memory.
+/// A file over this size that does not parse is not read once more to find the wrong place, which takes many
+/// times its size in memory.
 const MAX_EXPLAINED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The name of a scenario whose file name has no usable character.

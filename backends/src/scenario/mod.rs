@@ -1,9 +1,9 @@
 //! Netbench scenarios: what a run is asked to do.
 //!
-//! A scenario is a JSON file that says what every client and every server does. The drivers read it themselves; the
-//! orchestrator only needs to know how many hosts it takes, whether stream-less transports have to multiplex, and
-//! how many bytes a complete run moves. [`Scenario::load`] reads that off a file and refuses everything that would
-//! make a driver fail later, in words that say where and why.
+//! A scenario is a JSON file that says what every client and every server does. The drivers read it
+//! themselves; the orchestrator only needs to know how many hosts it takes, whether stream-less transports
+//! have to multiplex, and how many bytes a complete run moves. [`Scenario::load`] reads that off a file and
+//! refuses everything that would make a driver fail later, in words that say where and why.
 //!
 //! ```text
 //! bytes --load--> format::File --check--> Scenario
@@ -88,32 +88,34 @@ impl Scenario {
         &self.servers
     }
 
-    /// What the profiles measure, by trace id. The id of a profile may lie beyond the end: drivers accept that.
+    /// What the profiles measure, by trace id. The id of a profile may lie beyond the end: drivers accept
+    /// that.
     pub fn traces(&self) -> &[String] {
         &self.traces
     }
 
-    /// Whether drivers of stream-less transports (tcp, s2n-tls, native-tls) need `MULTIPLEX=true`, on both sides.
+    /// Whether drivers of stream-less transports (tcp, s2n-tls, native-tls) need `MULTIPLEX=true`, on both
+    /// sides.
     ///
-    /// Such a transport lends its one byte stream to the first stream of a connection and takes it back only at the
-    /// end of the connection (`s2n-netbench`, `duplex.rs`: opening and accepting set the same flag, and a second
-    /// time is the error `cannot open more than one duplex stream at a time`). So multiplexing is needed as soon as
-    /// one side of one connection opens or accepts more than one stream in total, even if one after another.
-    /// Only connections that some client makes count.
+    /// Such a transport lends its one byte stream to the first stream of a connection and takes it back only
+    /// at the end of the connection (`s2n-netbench`, `duplex.rs`: opening and accepting set the same flag,
+    /// and a second time is the error `cannot open more than one duplex stream at a time`). So multiplexing
+    /// is needed as soon as one side of one connection opens or accepts more than one stream in total, even
+    /// if one after another. Only connections that some client makes count.
     pub fn needs_multiplex(&self) -> bool {
         self.needs_multiplex
     }
 
     /// What the driver of the client at `client_index` sends and receives when it runs its whole script.
     ///
-    /// `None` where the scenario does not say, as with a repetition for some time, and for a client that does not
-    /// exist. Counted are the bytes on streams, without what a transport adds to them.
+    /// `None` where the scenario does not say, as with a repetition for some time, and for a client that does
+    /// not exist. Counted are the bytes on streams, without what a transport adds to them.
     pub fn expected_bytes(&self, client_index: usize) -> Option<Transfer> {
         self.clients.get(client_index)?.expected
     }
 
-    /// What the driver of the server at `server_index` sends and receives until every client has run its whole
-    /// script; `None` as in [`expected_bytes`](Self::expected_bytes).
+    /// What the driver of the server at `server_index` sends and receives until every client has run its
+    /// whole script; `None` as in [`expected_bytes`](Self::expected_bytes).
     pub fn server_expected_bytes(&self, server_index: usize) -> Option<Transfer> {
         self.servers.get(server_index)?.expected
     }

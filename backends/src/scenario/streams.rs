@@ -69,7 +69,8 @@ impl Side {
 
     /// Bytes that this side sends and receives when `peer` is at the other end.
     ///
-    /// A stream has the same id on both sides: it indexes the `peer_streams` of the side that did not open it.
+    /// A stream has the same id on both sides: it indexes the `peer_streams` of the side that did not open
+    /// it.
     pub(super) fn moved(&self, peer: &Self) -> Moved {
         let own = self.own.iter().map(|(id, here)| {
             let there =
