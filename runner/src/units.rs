@@ -41,6 +41,17 @@ pub fn seconds(seconds: f64) -> String {
     scaled(seconds * 1e9, 1000.0, &["ns", "µs", "ms", "s"])
 }
 
+/// A round duration on an axis, without zeros after the point: `500 µs`, `1 ms`, `20 s`.
+pub fn axis_seconds(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 0.9995e-6 => (s * 1e9, "ns"),
+        s if s < 0.9995e-3 => (s * 1e6, "µs"),
+        s if s < 0.9995 => (s * 1e3, "ms"),
+        s => (s, "s"),
+    };
+    format!("{} {unit}", (value * 1000.0).round() / 1000.0)
+}
+
 /// A number with its digits in groups of three: `1,500,000`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -120,6 +131,14 @@ mod tests {
         assert_eq!(seconds(3725.0), "1 h 02 min");
         assert_eq!(seconds(3599.9), "60 min 00 s");
         assert_eq!(seconds(f64::NAN), "NaN s");
+    }
+
+    #[test]
+    fn round_durations_have_no_zeros_after_the_point() {
+        assert_eq!(axis_seconds(0.0005), "500 µs");
+        assert_eq!(axis_seconds(0.001), "1 ms");
+        assert_eq!(axis_seconds(20.0), "20 s");
+        assert_eq!(axis_seconds(5e-7), "500 ns");
     }
 
     #[test]

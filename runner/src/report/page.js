@@ -31,6 +31,7 @@
         bgcolor: css("--surface"), bordercolor: css("--line"), namelength: -1,
         font: { color: css("--text"), size: 12 },
       },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--muted"), activecolor: css("--text") },
       xaxis: { ...axis, ...layout.xaxis },
       yaxis: { ...axis, ...layout.yaxis },
     };
@@ -59,7 +60,8 @@
       coloured(trace);
       if (hidden.has(trace.meta)) trace.visible = false;
     }
-    Plotly.react(plot, data, themed(layout), CONFIG);
+    const displayModeBar = plot.classList.contains("bars") ? false : "hover";
+    Plotly.react(plot, data, themed(layout), { ...CONFIG, displayModeBar });
     if (plot.dataset.metric) {
       showLegend(plot, data);
       followZoom(plot);

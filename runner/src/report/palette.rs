@@ -8,7 +8,7 @@ use crate::hosts::Role;
 use plotly::common::DashType;
 
 const WARM: [&str; 4] = ["#d9640a", "#d33f7d", "#a97f00", "#d9403a"];
-const COLD: [&str; 6] = ["#2f81d6", "#0f9b8e", "#8a63d2", "#1296b4", "#3f9142", "#5b7fa6"];
+const COLD: [&str; 6] = ["#2f81d6", "#0f9b8e", "#8a63d2", "#7d8c1f", "#5b7fa6", "#1296b4"];
 const DRIVERS: [&str; 6] = ["#2f81d6", "#d9640a", "#0f9b8e", "#8a63d2", "#d33f7d", "#a97f00"];
 
 /// Colour of the driver at `index`.

@@ -4,7 +4,7 @@ use super::{driver_dot, value_with_full};
 use crate::{
     report::{
         data::RunData,
-        figures,
+        figures::{self, Distribution},
         histogram::Histogram,
         html::{escaped, json_element},
         palette,
@@ -38,7 +38,11 @@ fn profile(summary: &Summary, data: &RunData, id: u64) -> String {
     let mut rows = String::new();
     for (index, (driver, data)) in summary.drivers.iter().zip(&data.drivers).enumerate() {
         let Some(histogram) = data.profiles.get(&id) else { continue };
-        distributions.push((driver.driver.clone(), palette::driver(index), histogram.bars()));
+        distributions.push(Distribution {
+            name: driver.driver.clone(),
+            colour: palette::driver(index),
+            bars: histogram.bars(),
+        });
         rows.push_str(&row(index, &driver.driver, histogram.stat, Some(histogram)));
     }
     let (name, key) = (escaped(&data.trace_name(id)), format!("profile-{id}"));

@@ -157,9 +157,10 @@ fn comparison(summary: &Summary, totals: &[DriverTotals], columns: &[Column]) ->
         let id = format!("totals-{index}");
         let rows = bars.len();
         html.push_str(&format!(
-            "<figure class=\"card\"><figcaption>{title} <small>{hint}</small></figcaption>\
+            "<figure class=\"card\"><figcaption>{title} <small>{axis}, {hint}</small></figcaption>\
              <div class=\"plot bars\" style=\"--rows:{rows}\" data-figure=\"{id}\" role=\"img\" \
              aria-label=\"{title} by {what}\"></div></figure>\n{json}",
+            axis = unit.axis(),
             what = if totals.len() > 1 { plural(rows, "driver") } else { plural(rows, "repetition") },
             json = json_element(&id, &figures::comparison(&bars, unit)),
         ));
