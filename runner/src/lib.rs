@@ -1,0 +1,8 @@
+//! What the orchestrator's command line is made of.
+
+pub mod hosts;
+pub mod report;
+pub mod summary;
+pub mod table;
+pub mod totals;
+pub mod units;
