@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 use tracing::{error, info, warn};
 
-pub use options::{DriverEntry, GroupName};
+pub use options::{DriverEntry, GroupName, parse_interval, parse_limit};
 
 /// The first argument that makes the program a guard; see [`crate::process`].
 pub const GUARD_COMMAND: &str = "guard";

@@ -253,7 +253,7 @@ fn absolute(path: PathBuf) -> Result<PathBuf, OptionsError> {
 }
 
 /// 0, or 10 ms to an hour.
-pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     let range = Duration::from_millis(10)..=Duration::from_secs(3600);
     if interval.is_zero() || range.contains(&interval) {
@@ -264,7 +264,7 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
 }
 
 /// 1 ms to 7 days.
-pub(crate) fn parse_limit(text: &str) -> Result<Duration, String> {
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
     let limit = parse_duration(text)?;
     let range = Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
     if range.contains(&limit) { Ok(limit) } else { Err("expected a duration from 1ms to 7days".into()) }
