@@ -124,12 +124,6 @@ impl fmt::Display for Ending {
     }
 }
 
-impl From<&str> for Text<DETAIL_MAX> {
-    fn from(text: &str) -> Self {
-        Self::tail_of(text)
-    }
-}
-
 impl StartFailure {
     /// A spawn failure with its cause.
     pub fn spawn(cause: impl fmt::Display) -> Self {
