@@ -27,6 +27,8 @@ impl Role {
 pub struct NamedHost<'a> {
     /// Its group.
     pub role: Role,
+    /// Its position in the group.
+    pub index: usize,
     /// `server 127.0.1.1`, or `server 127.0.1.1 (2)` for the second of one address.
     pub name: String,
     /// Its part in the repetition.
@@ -35,19 +37,19 @@ pub struct NamedHost<'a> {
 
 /// All hosts of a repetition, clients first: they are what is measured.
 pub fn named_hosts(repetition: &RepetitionSummary) -> Vec<NamedHost<'_>> {
-    let clients = repetition.clients.iter().map(|host| (Role::Client, host));
-    let servers = repetition.servers.iter().map(|host| (Role::Server, host));
+    let clients = repetition.clients.iter().enumerate().map(|(index, host)| (Role::Client, index, host));
+    let servers = repetition.servers.iter().enumerate().map(|(index, host)| (Role::Server, index, host));
     let mut seen: BTreeMap<(Role, &str), usize> = BTreeMap::new();
     clients
         .chain(servers)
-        .map(|(role, summary)| {
+        .map(|(role, index, summary)| {
             let count = seen.entry((role, &summary.host)).or_default();
             *count += 1;
             let name = match *count {
                 1 => format!("{} {}", role.word(), summary.host),
                 count => format!("{} {} ({count})", role.word(), summary.host),
             };
-            NamedHost { role, name, summary }
+            NamedHost { role, index, name, summary }
         })
         .collect()
 }

@@ -249,6 +249,32 @@ fn a_result_file_outside_of_the_run_is_not_read() {
 }
 
 #[test]
+fn memory_that_the_kernel_contradicts_is_noted() {
+    let (run_dir, mut summary) = run(&small());
+    // As the stock collector 0.1.0 does: a thousand times too large.
+    summary.drivers[0].repetitions[0].clients[0].max_rss_bytes = Some(9_000);
+    fixture::write_summary(run_dir.path(), &summary);
+    let html = page_of(run_dir.path()).html;
+    let note = "<li><b>embedded, repetition 1, client 127.0.2.1</b>: its collector reports up to ";
+    assert_eq!(html.matches(note).count(), 1);
+    assert_eq!(html.matches("of memory, the kernel 8.79 KiB").count(), 1);
+}
+
+#[test]
+fn repetitions_of_a_single_driver_are_compared_by_their_numbers() {
+    let (run_dir, mut summary) = run(&Shape { drivers: vec!["tcp"], repetitions: 3, ..small() });
+    summary.drivers[0].repetitions[1].status = Status::Failed;
+    fixture::write_summary(run_dir.path(), &summary);
+    let page = page_of(run_dir.path());
+    let bars = &traces(&page.figures["totals-0"])[0];
+    let labels: Vec<_> = bars["y"].as_array().expect("labels").iter().filter_map(Value::as_str).collect();
+    assert_eq!(labels.len(), 2);
+    // From the bottom to the top.
+    assert!(labels[0].starts_with("<b>repetition 3</b>"), "{labels:?}");
+    assert!(labels[1].starts_with("<b>repetition 1</b>"), "{labels:?}");
+}
+
+#[test]
 fn throughput_that_is_not_reported_is_not_drawn_as_zero() {
     let (run_dir, summary) = run(&small());
     let repetition = &summary.drivers[0].repetitions[0];

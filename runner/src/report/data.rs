@@ -56,6 +56,8 @@ pub(crate) struct HostData {
     pub(crate) name: String,
     /// Group of the host.
     pub(crate) role: Role,
+    /// Position of the host in its group.
+    pub(crate) index: usize,
     /// When the host's measurement began, in seconds after the first one of the repetition.
     pub(crate) offset_s: f64,
     /// Measurements in the order of time.
@@ -144,6 +146,7 @@ impl Reader<'_> {
             data.push(HostData {
                 name: host.name,
                 role: host.role,
+                index: host.index,
                 offset_s,
                 samples: content.samples,
                 has_throughput: content.has_throughput,

@@ -8,9 +8,13 @@
     displaylogo: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
   };
+  const FEW_HOSTS = 12;
+  // Half of a sheet of A4 in CSS pixels: a plot does not learn the width of the paper by itself.
+  const PRINT_WIDTH_PX = 300;
   const plots = [...document.querySelectorAll(".plot")];
   const drawn = new Set();
   let repetition = "0";
+  let printing = false;
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -24,6 +28,7 @@
     const axis = { gridcolor: css("--grid"), linecolor: css("--line"), zerolinecolor: css("--line") };
     return {
       ...layout,
+      ...(printing ? { width: PRINT_WIDTH_PX } : {}),
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: css("--muted"), size: 12, family: getComputedStyle(document.body).fontFamily },
@@ -32,7 +37,7 @@
         font: { color: css("--text"), size: 12 },
       },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--muted"), activecolor: css("--text") },
-      xaxis: { ...axis, ...layout.xaxis },
+      xaxis: { ...axis, spikecolor: css("--muted"), spikethickness: 1, spikedash: "dot", ...layout.xaxis },
       yaxis: { ...axis, ...layout.yaxis },
     };
   }
@@ -78,24 +83,48 @@
   function showLegend(plot, data) {
     const panel = plot.closest(".panel");
     const legend = panel.querySelector(".legend");
-    if (legend.dataset.repetition === repetition && legend.childElementCount >= data.length) return;
+    if (legend.dataset.repetition === repetition && legend.dataset.hosts >= data.length) return;
     legend.dataset.repetition = repetition;
-    const hidden = hiddenIn(panel);
-    legend.replaceChildren(...data.map((trace) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.setAttribute("aria-pressed", String(!hidden.has(trace.meta)));
-      button.append(swatch(trace.line), trace.meta);
-      button.addEventListener("click", () => {
-        if (!hidden.delete(trace.meta)) hidden.add(trace.meta);
-        button.setAttribute("aria-pressed", String(!hidden.has(trace.meta)));
-        panel.querySelectorAll(".js-plotly-plot").forEach((other) => {
-          const index = other.data.findIndex((candidate) => candidate.meta === trace.meta);
-          if (index >= 0) Plotly.restyle(other, { visible: !hidden.has(trace.meta) }, [index]);
-        });
-      });
+    legend.dataset.hosts = data.length;
+    const buttons = data.map((trace) => {
+      const button = legendButton(panel, [trace.meta], trace.meta);
+      button.prepend(swatch(trace.line));
       return button;
-    }));
+    });
+    // With many hosts, whole groups can be hidden.
+    if (data.length > FEW_HOSTS) {
+      for (const role of ["server", "client"]) {
+        const names = data.filter((trace) => trace.legendgroup === role).map((trace) => trace.meta);
+        if (names.length > 1) buttons.unshift(legendButton(panel, names, `all ${names.length} ${role}s`));
+      }
+    }
+    legend.replaceChildren(...buttons);
+    pressButtons(panel);
+  }
+
+  function legendButton(panel, names, label) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.names = names;
+    button.append(label);
+    button.addEventListener("click", () => {
+      const hidden = hiddenIn(panel);
+      const hide = names.some((name) => !hidden.has(name));
+      names.forEach((name) => (hide ? hidden.add(name) : hidden.delete(name)));
+      pressButtons(panel);
+      panel.querySelectorAll(".js-plotly-plot").forEach((plot) => {
+        const indexes = plot.data.flatMap((trace, index) => (names.includes(trace.meta) ? [index] : []));
+        if (indexes.length > 0) Plotly.restyle(plot, { visible: !hide }, indexes);
+      });
+    });
+    return button;
+  }
+
+  function pressButtons(panel) {
+    const hidden = hiddenIn(panel);
+    panel.querySelectorAll(".legend button").forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.names.some((name) => !hidden.has(name))));
+    });
   }
 
   function swatch(line) {
@@ -149,12 +178,16 @@
 
   const redraw = () => drawn.forEach(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  const setPrinting = (value) => {
+    printing = value;
+    document.documentElement.classList.toggle("printing", value);
+  };
   addEventListener("beforeprint", () => {
-    document.documentElement.classList.add("printing");
+    setPrinting(true);
     plots.forEach(draw);
   });
   addEventListener("afterprint", () => {
-    document.documentElement.classList.remove("printing");
+    setPrinting(false);
     redraw();
   });
 })();

@@ -11,8 +11,9 @@ use plotly::{
     layout::{Axis, HoverMode, Margin, RangeMode},
 };
 
-/// With more lines than this, a common hover label of all of them would hide the plot.
-const MAX_LINES_IN_HOVER: usize = 12;
+/// With more lines than this, a common hover label of all of them would hide the plot, and wide lines each
+/// other.
+const MAX_WIDE_LINES: usize = 12;
 
 /// What is drawn over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,45 +90,42 @@ impl Metric {
 
 /// One metric of all hosts of a repetition; `None` if no host knows it.
 pub(crate) fn over_time(hosts: &[HostData], metric: Metric) -> Option<String> {
-    let mut traces = Traces::new();
-    let (mut clients, mut servers) = (0, 0);
-    let known = hosts.iter().filter(|host| metric.is_known(host) && !host.samples.is_empty()).count();
-    for host in hosts {
-        let index = match host.role {
-            Role::Client => &mut clients,
-            Role::Server => &mut servers,
-        };
-        let (colour, dash) = palette::host(host.role, *index);
-        *index += 1;
-        if host.samples.is_empty() || !metric.is_known(host) {
-            continue;
-        }
-        let (seconds, values) = points(host, metric);
-        let width = match host.role {
-            Role::Client => 2.25,
-            Role::Server => 1.5,
-        };
-        let line = Line::new().color(colour).width(width).dash(dash);
-        let trace = Scatter::new(seconds, values)
-            .mode(if host.samples.len() == 1 { Mode::Markers } else { Mode::Lines })
-            .name(escaped(&host.name))
-            .meta(host.name.as_str())
-            .legend_group(host.role.word())
-            .hover_template(metric.hover())
-            .line(line)
-            .connect_gaps(false);
-        traces.push(trace);
-    }
-    if traces.is_empty() {
+    let known: Vec<_> =
+        hosts.iter().filter(|host| metric.is_known(host) && !host.samples.is_empty()).collect();
+    if known.is_empty() {
         return None;
     }
-    let unified = known <= MAX_LINES_IN_HOVER;
+    let few = known.len() <= MAX_WIDE_LINES;
+    let mut traces = Traces::new();
+    for host in known {
+        traces.push(line_of(host, metric, few));
+    }
     let layout = base_layout()
-        .hover_mode(if unified { HoverMode::XUnified } else { HoverMode::Closest })
+        .hover_mode(if few { HoverMode::XUnified } else { HoverMode::Closest })
         .margin(Margin::new().left(44).right(10).top(8).bottom(28))
         .x_axis(Axis::new().tick_suffix(" s").zero_line(false).n_ticks(8).hover_format(".2f"))
         .y_axis(Axis::new().tick_format("~s").range_mode(RangeMode::ToZero).n_ticks(6));
     Some(figure(&traces, &layout))
+}
+
+fn line_of(host: &HostData, metric: Metric, few: bool) -> Box<Scatter<f64, Option<f64>>> {
+    let (colour, dash) = palette::host(host.role, host.index);
+    let width = match (few, host.role) {
+        (true, Role::Client) => 2.25,
+        (true, Role::Server) => 1.5,
+        (false, _) => 1.0,
+    };
+    let (seconds, values) = points(host, metric);
+    // A line needs two points.
+    let mode = if seconds.len() == 1 { Mode::LinesMarkers } else { Mode::Lines };
+    Scatter::new(seconds, values)
+        .mode(mode)
+        .name(escaped(&host.name))
+        .meta(host.name.as_str())
+        .legend_group(host.role.word())
+        .hover_template(metric.hover())
+        .opacity(if few { 1.0 } else { 0.7 })
+        .line(Line::new().color(colour).width(width).dash(dash))
 }
 
 /// A sample holds for the time before its `end_ms`; it is drawn there, as the collector reports it.

@@ -83,7 +83,7 @@ fn row(host: &NamedHost<'_>, data: Option<&HostData>) -> String {
         name = escaped(&host.name),
         link = result_link(host.summary),
         error = error.unwrap_or_default(),
-        stderr = problems::stderr(&host.summary.stderr_tail),
+        stderr = problems::stderr(&host.summary.stderr_tail, false),
     )
 }
 

@@ -65,17 +65,18 @@ fn host_problem(host: &NamedHost<'_>) -> String {
         "<div class=\"problem\"><p><b>{name}</b>{ending}{error}</p>\n{stderr}</div>\n",
         name = escaped(&host.name),
         ending = ending.unwrap_or_default(),
-        stderr = stderr(&host.summary.stderr_tail),
+        stderr = stderr(&host.summary.stderr_tail, host.summary.error.is_some()),
     )
 }
 
-/// The tail of stderr, folded away; nothing if there is none.
-pub(super) fn stderr(tail: &str) -> String {
+/// The tail of stderr, folded away unless `open`; nothing if there is none.
+pub(super) fn stderr(tail: &str, open: bool) -> String {
     let tail = tail.trim_end();
     if tail.is_empty() {
         return String::new();
     }
-    format!("<details><summary>stderr</summary><pre>{}</pre></details>\n", escaped(tail))
+    let open = if open { " open" } else { "" };
+    format!("<details{open}><summary>stderr</summary><pre>{}</pre></details>\n", escaped(tail))
 }
 
 /// What is missing in the data of the page; nothing if it is complete.

@@ -7,8 +7,8 @@ use crate::{
         html::{escaped, json_element},
         palette,
     },
-    summary::Summary,
-    totals::{Direction, DriverTotals, RepetitionTotals},
+    summary::{Status, Summary},
+    totals::{Direction, DriverTotals, RepetitionTotals, Spread},
     units,
 };
 
@@ -169,26 +169,26 @@ fn comparison(summary: &Summary, totals: &[DriverTotals], columns: &[Column]) ->
 }
 
 fn bars(summary: &Summary, totals: &[DriverTotals], column: &Column) -> Vec<ComparisonBar> {
-    if let [only] = totals {
-        let repetitions = only.repetitions.iter().enumerate();
-        // A repetition that failed has no bar, so the number is not always the one of the repetition.
+    if let [driver] = summary.drivers.as_slice() {
+        let direction = Direction::of(summary);
+        let repetitions = driver.repetitions.iter().enumerate();
         return repetitions
-            .map(|(index, r)| bar(format!("run {}", index + 1), 0, (column.figure)(r)))
+            .filter(|(_, repetition)| repetition.status == Status::Ok)
+            .map(|(index, repetition)| {
+                let value = (column.figure)(&RepetitionTotals::of(repetition, direction));
+                bar(format!("repetition {}", index + 1), 0, value.into_iter().collect())
+            })
             .collect();
     }
     let drivers = summary.drivers.iter().zip(totals).enumerate();
     drivers
-        .map(|(index, (driver, totals))| ComparisonBar {
-            name: driver.driver.clone(),
-            colour: palette::driver(index),
-            values: totals.repetitions.iter().filter_map(column.figure).collect(),
-            spread: totals.spread(column.figure),
+        .map(|(index, (driver, totals))| {
+            let values = totals.repetitions.iter().filter_map(column.figure).collect();
+            bar(driver.driver.clone(), index, values)
         })
         .collect()
 }
 
-fn bar(name: String, colour: usize, value: Option<f64>) -> ComparisonBar {
-    let values: Vec<_> = value.into_iter().collect();
-    let spread = crate::totals::Spread::of(values.clone());
-    ComparisonBar { name, colour: palette::driver(colour), values, spread }
+fn bar(name: String, colour: usize, values: Vec<f64>) -> ComparisonBar {
+    ComparisonBar { name, colour: palette::driver(colour), spread: Spread::of(values.clone()), values }
 }
