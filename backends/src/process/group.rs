@@ -30,7 +30,7 @@ pub(super) fn signal(group: Pid, signal: Signal) -> io::Result<()> {
 pub(super) fn end(group: Pid, deadline: Instant) -> io::Result<()> {
     signal(group, Signal::KILL)?;
     let mut alive = Vec::new();
-    for pid in proc_fs::live_members(group)? {
+    for pid in proc_fs::members(group)? {
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) if !wait_until_ended(&pidfd, deadline)? => alive.push(pid.to_string()),
             Ok(_) | Err(Errno::SRCH) => {}
@@ -63,5 +63,31 @@ pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    #[test]
+    fn a_group_has_ended_when_it_is_said_to() {
+        for _ in 0..20 {
+            let mut child = Command::new("sleep").arg("1000").process_group(0).spawn().expect("spawned");
+            end(Pid::from_child(&child), Instant::now() + GROUP_END_MAX).expect("ended");
+            assert!(child.try_wait().expect("asked").is_some());
+            // A group without members is no error.
+            end(Pid::from_child(&child), Instant::now()).expect("ended");
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_deadline() {
+        let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).expect("opened");
+        let deadline = Instant::now() + Duration::from_millis(20);
+        assert!(!wait_until_ended(&own, deadline).expect("waited"));
+        assert!(Instant::now() >= deadline);
     }
 }

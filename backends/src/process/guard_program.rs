@@ -26,7 +26,7 @@ const LOG_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// stdout and stderr are the logs of the driver, whose size it bounds.
 ///
 /// The guard sleeps until one of them has something to say: it is not scheduled at all while the driver writes
-/// nothing, and a few times per [`LOG_CHECK_INTERVAL`] while it does. TERM, INT, HUP and QUIT are meant for the driver
+/// nothing, and every 100 ms at most while it does. TERM, INT, HUP and QUIT are meant for the driver
 /// and do not end it.
 ///
 /// It returns only on failure, with an explanation on stderr: when it is not the leader of its process group (a

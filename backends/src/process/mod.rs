@@ -11,7 +11,10 @@
 //! A [`Process`] is a driver in a process group of its own, which a [guard](guard_main) leads. Nothing of the group
 //! outlives the worker, whatever ends it. The end of the driver arrives as an event: its file descriptor
 //! ([`Process::exit_fd`]) becomes readable, then [`Process::try_reap`] tells the outcome. Until then neither the
-//! worker nor the guard is scheduled.
+//! worker nor the guard is scheduled, as long as the driver writes nothing.
+//!
+//! Two limits. A process that leaves the group by itself (`setsid`) is beyond the guard. And when the guard alone is
+//! killed, the driver runs on under its worker, but no longer dies with it.
 //!
 //! Nothing here blocks except where it says so, with a limit; there is no thread and no sleep.
 
@@ -34,11 +37,13 @@ pub use logs::{LOG_KEPT_BYTES, LOG_MAX_BYTES};
 pub use readiness::ReadinessPoll;
 pub use tail::tail;
 
+use group::GROUP_END_MAX;
 use guard::Guard;
 use launch::LogFiles;
 use russula_proto::outcome::STDERR_TAIL_MAX;
 use russula_proto::{Outcome, StartFailure, Text};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -47,8 +52,8 @@ use wait::Ended;
 
 /// A driver that was started.
 ///
-/// Dropping it before the driver has been reaped kills and reaps its whole group, which blocks for at most two
-/// seconds and normally for less than a millisecond.
+/// Dropping it before the driver has been reaped kills and reaps its whole group, which blocks for at most three
+/// seconds and normally for about ten milliseconds.
 #[derive(Debug)]
 pub struct Process {
     pid: Pid,
@@ -149,18 +154,23 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
-    /// Ends the driver and whatever it started (SIGKILL). Does nothing after it was reaped.
+    /// Ends the driver and whatever it started (SIGKILL), the driver even if it has left its group. Does nothing after
+    /// it was reaped.
     ///
     /// # Errors
     /// As for [`Process::terminate`].
     pub fn kill(&self) -> io::Result<()> {
-        self.signal(Signal::KILL)
+        self.signal(Signal::KILL)?;
+        match pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The outcome of a driver that has ended, else `None`.
     ///
     /// With the driver its whole group ends: what it left behind is killed, and waited for since it may still hold
-    /// the port (normally less than a millisecond, one second at most). Logs above their limit are cut.
+    /// the port (normally about ten milliseconds, one second at most). Logs above their limit are cut.
     /// Asked again, it tells the same outcome.
     ///
     /// # Errors
@@ -218,9 +228,15 @@ impl Drop for Process {
         if self.outcome.is_some() {
             return;
         }
+        let killed = self.kill();
         self.end_group();
-        if let Err(error) = wait::try_wait(self.pid) {
-            tracing::warn!("driver {} was not reaped: {error}", self.pid);
+        let reaped = killed
+            .and_then(|()| group::wait_until_ended(&self.pidfd, Instant::now() + GROUP_END_MAX))
+            .and_then(|_| wait::try_wait(self.pid));
+        match reaped {
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::warn!("driver {} lives on {GROUP_END_MAX:?} after SIGKILL", self.pid),
+            Err(error) => tracing::warn!("driver {} was not reaped: {error}", self.pid),
         }
     }
 }

@@ -4,12 +4,15 @@ use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::{fs, io};
 
-/// The members of the process group `group` that have not ended. Zombies are left out.
-pub(super) fn live_members(group: Pid) -> io::Result<Vec<Pid>> {
+/// The members of the process group `group`, including those that have ended and were not reaped.
+///
+/// The state that `/proc` tells is that of the first thread alone. A process in the state Z may have other threads
+/// that still run, and so hold its files and ports; only a pidfd tells when the last one has ended.
+pub(super) fn members(group: Pid) -> io::Result<Vec<Pid>> {
     let of_group = |pid: &Pid| {
         // A process may end between the listing and this read: then it is no member any more.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        parse_stat(&stat).is_some_and(|stat| stat.group == group.as_raw_nonzero().get() && stat.is_alive())
+        parse_group(&stat) == Some(group.as_raw_nonzero().get())
     };
     Ok(processes()?.into_iter().filter(of_group).collect())
 }
@@ -50,26 +53,11 @@ fn parse_socket_link(target: &str) -> Option<u64> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: char,
-    group: i32,
-}
-
-impl Stat {
-    /// Z is a zombie, X and x are on their way out.
-    fn is_alive(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
-    }
-}
-
-/// Reads `/proc/PID/stat`: "pid (name) state ppid pgrp ...", where the name may hold spaces and parentheses.
-fn parse_stat(text: &str) -> Option<Stat> {
-    let (_, after_name) = text.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    Some(Stat { state, group })
+/// Reads the group from `/proc/PID/stat`: "pid (name) state ppid pgrp ...", where the name may hold spaces and
+/// parentheses.
+fn parse_group(stat: &str) -> Option<i32> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -77,12 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_does_not_hide_the_fields() {
-        let stat = parse_stat("12 (a) R (b)) Z 1 77 77 0 -1").expect("well formed");
-        assert_eq!(stat, Stat { state: 'Z', group: 77 });
-        assert!(!stat.is_alive());
-        assert_eq!(parse_stat(""), None);
-        assert_eq!(parse_stat("12 (a) R 1"), None);
+    fn a_name_with_parentheses_does_not_hide_the_group() {
+        assert_eq!(parse_group("12 (a) R (b)) Z 1 77 78 0 -1"), Some(77));
+        assert_eq!(parse_group(""), None);
+        assert_eq!(parse_group("12 (a) R 1"), None);
     }
 
     #[test]
@@ -96,7 +82,7 @@ mod tests {
     fn this_process_is_seen_with_its_name() {
         let own = rustix::process::getpid();
         assert!(processes().expect("/proc is there").contains(&own));
-        assert!(live_members(rustix::process::getpgrp()).expect("/proc is there").contains(&own));
+        assert!(members(rustix::process::getpgrp()).expect("/proc is there").contains(&own));
         assert_ne!(name(own), "?");
     }
 }

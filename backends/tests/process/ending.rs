@@ -68,6 +68,22 @@ fn a_driver_that_ignores_term_is_killed() {
 }
 
 #[test]
+fn a_driver_that_left_its_group_is_killed_all_the_same() {
+    let bench = Bench::new();
+    let launch = bench.shell("exec setsid sh -c 'echo away; exec sleep 1000'");
+    let mut process = bench.spawn(&launch);
+    eventually("the driver has left", || bench.read("stdout").contains("away"));
+    process.kill().expect("killed");
+    assert_eq!(end_of(&mut process).exit, Exit::Signal(9));
+
+    let process = bench.spawn(&launch);
+    eventually("the driver has left", || bench.read("stdout").matches("away").count() == 2);
+    let pid = process.pid();
+    drop(process);
+    assert!(!exists(pid));
+}
+
+#[test]
 fn what_a_driver_leaves_behind_ends_with_it() {
     let bench = Bench::new();
     let mut process = bench.spawn(&bench.shell("(trap '' TERM HUP; sleep 1000) & echo child $!"));

@@ -3,35 +3,25 @@
 //! The tests need no helper program to be built first: a process runs the test `role` of this program alone, and the
 //! variable `ROLE` says what it is. Without the variable, as in the test run itself, `role` does nothing.
 
-use crate::support::{guard_program, write_file};
+use crate::support::{eventually, write_file};
 use backends::process::{GuardProgram, Launch, Process, guard_main};
 use std::ffi::OsString;
+use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 const ROLE: &str = "ROLE";
 
-/// What a process of this program can be, with what it needs to know.
+/// What a process of this program can be besides a guard, with what it needs to know.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
-    Guard,
     /// Starts a shell script as its driver, writes the id of the driver to `started`, and then does `then`.
-    Worker {
-        script: String,
-        dir: PathBuf,
-        then: &'static str,
-    },
-    /// Binds this port when the file `go` appears.
-    Server {
-        transport: &'static str,
-        address: String,
-        go: PathBuf,
-    },
+    Worker { script: String, dir: PathBuf, then: &'static str },
+    /// Binds this port when the file `go` appears, then makes the file `go.bound`.
+    Server { transport: &'static str, address: String, go: PathBuf },
     /// Uses this much memory, then ends.
-    Memory {
-        bytes: usize,
-    },
+    Memory { bytes: usize },
 }
 
 impl Role {
@@ -39,7 +29,6 @@ impl Role {
     pub(crate) fn env(&self) -> Vec<(String, String)> {
         let text = |path: &PathBuf| path.to_str().expect("temporary paths are UTF-8").to_owned();
         let fields = match self {
-            Self::Guard => vec![(ROLE, "guard".into())],
             Self::Worker { script, dir, then } => vec![
                 (ROLE, "worker".into()),
                 ("SCRIPT", script.clone()),
@@ -53,13 +42,13 @@ impl Role {
         };
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
 
-    /// This program as a guard; `env` marks the process, for tests that look for it.
-    pub(crate) fn guard_program(env: &str) -> GuardProgram {
-        let mut args: Vec<OsString> = vec![format!("{ROLE}=guard").into(), env.into(), own_path().into()];
-        args.extend(role_args());
-        GuardProgram { path: "/usr/bin/env".into(), args }
-    }
+/// This program as a guard; `mark`, an assignment of a variable, marks the process for tests that look for it.
+pub(crate) fn guard_program(mark: &str) -> GuardProgram {
+    let mut args: Vec<OsString> = vec![format!("{ROLE}=guard").into(), mark.into(), own_path().into()];
+    args.extend(role_args());
+    GuardProgram { path: "/usr/bin/env".into(), args }
 }
 
 pub(crate) fn own_path() -> PathBuf {
@@ -77,16 +66,8 @@ pub(crate) fn play() {
         Ok("guard") => panic!("a guard returned: {:?}", guard_main()),
         Ok("worker") => worker(),
         Ok("memory") => memory(),
-        Ok("tcp") => {
-            wait_for_go();
-            let _listener = TcpListener::bind(variable("ADDRESS")).expect("the port is free");
-            rest();
-        }
-        Ok("udp") => {
-            wait_for_go();
-            let _socket = UdpSocket::bind(variable("ADDRESS")).expect("the port is free");
-            rest();
-        }
+        Ok("tcp") => server(TcpListener::bind::<String>),
+        Ok("udp") => server(UdpSocket::bind::<String>),
         Ok(other) => panic!("no such role: {other}"),
     }
 }
@@ -120,11 +101,17 @@ fn memory() {
     assert_eq!(std::hint::black_box(block).len(), bytes);
 }
 
-fn wait_for_go() {
+fn server<T>(bind: fn(String) -> io::Result<T>) {
     let go = PathBuf::from(variable("GO"));
-    while !go.exists() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    eventually("the server may bind its port", || go.exists());
+    let mut socket = None;
+    // The test that chose the port had it bound, and a child that another test was about to start may hold it still.
+    eventually("the port is free", || {
+        socket = bind(variable("ADDRESS")).ok();
+        socket.is_some()
+    });
+    write_file(&go.with_extension("bound"), "");
+    rest();
 }
 
 /// Until somebody kills this process; not for ever, so that a failed test leaves nothing behind.

@@ -3,10 +3,9 @@
 use crate::support::{Bench, PATIENCE, end_of};
 use backends::process::{GuardProgram, Launch, Listen, Process};
 use russula_proto::{Exit, StartFailure};
-use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 fn failure(bench: &Bench, launch: &Launch) -> String {
@@ -16,10 +15,14 @@ fn failure(bench: &Bench, launch: &Launch) -> String {
     failure.to_string()
 }
 
-fn file(bench: &Bench, name: &str, content: &[u8], mode: u32) -> std::path::PathBuf {
+/// Writes a file by a shell: while this process has a file open for writing, a child that another test has just forked
+/// has so too, and a file that is written to cannot be executed.
+fn file(bench: &Bench, name: &str, content: &str, mode: &str) -> PathBuf {
     let path = bench.path(name);
-    fs::write(&path, content).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+    let write = r#"printf '%s' "$1" > "$0" && chmod "$2" "$0""#;
+    let status =
+        Command::new("sh").args(["-c", write]).arg(&path).args([content, mode]).status().expect("ran");
+    assert!(status.success());
     path
 }
 
@@ -29,9 +32,9 @@ fn a_program_that_cannot_be_executed_is_named_with_the_cause() {
     let cases = [
         (Path::new("/no/such/driver").to_owned(), "no such file"),
         ("no-such-driver-on-path".into(), "no such program on PATH"),
-        (file(&bench, "plain", b"#!/bin/sh\n", 0o644), "not executable"),
-        (file(&bench, "alien", b"\x7fELF, but not really", 0o755), "no program for this kind of machine"),
-        (file(&bench, "orphan", b"#!/no/such/interpreter\n", 0o755), "interpreter"),
+        (file(&bench, "plain", "#!/bin/sh\n", "644"), "not executable"),
+        (file(&bench, "alien", "\x7fELF, but not really", "755"), "no program for this kind of machine"),
+        (file(&bench, "orphan", "#!/no/such/interpreter\n", "755"), "interpreter"),
         (bench.path(""), "directory"),
     ];
     for (program, cause) in cases {

@@ -1,6 +1,6 @@
 //! What the tests share: launches, waits with a deadline, and looks at the process table.
 
-use crate::roles::{Role, own_path, role_args};
+use crate::roles::{Role, guard_program, own_path, role_args};
 use backends::process::{GuardProgram, Launch, Process};
 use russula_proto::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -81,10 +81,6 @@ impl Bench {
     pub(crate) fn assert_nothing_alive(&self) {
         assert_eq!(self.alive(), [0_u32; 0], "processes are left");
     }
-}
-
-pub(crate) fn guard_program(mark: &str) -> GuardProgram {
-    Role::guard_program(mark)
 }
 
 /// Blocks until the driver has ended, as its file descriptor tells, and reaps it.

@@ -54,7 +54,7 @@ fn a_killed_worker_takes_its_driver_and_its_grandchildren_along() {
 #[test]
 fn a_driver_that_ignored_term_dies_with_its_worker() {
     let bench = Bench::new();
-    let script = "trap 'echo no' TERM; echo ready; while :; do sleep 0.01; done";
+    let script = "trap '' HUP INT; trap 'echo no' TERM; echo ready; while :; do sleep 0.01; done";
     let worker = Worker::start(&bench, script, "rest");
     eventually("the driver ignores TERM", || bench.read("stdout").contains("ready"));
     // The guard gets the signal too, and must live on to see the end of the worker.
@@ -79,7 +79,7 @@ fn a_worker_that_terminated_its_driver_and_died_leaves_nothing() {
 
 #[test]
 fn a_guard_does_not_kill_a_group_that_it_does_not_lead() {
-    let guard = crate::support::guard_program("UNUSED=1");
+    let guard = crate::roles::guard_program("UNUSED=1");
     // Without a group of its own this is a member of the group of the tests.
     let output = Command::new(guard.path).args(guard.args).stdin(Stdio::null()).output().expect("ran");
     let stderr = String::from_utf8_lossy(&output.stderr);
