@@ -613,6 +613,7 @@ impl Coordinator {
             Connection::Up(_) => true,
         };
         self.outputs.push_back(Output::Close(index));
+        self.peers[index].connection = Connection::Down;
         if self.finishing.is_some() {
             return self.give_up(index);
         }
@@ -627,7 +628,6 @@ impl Coordinator {
         }
         self.lot = next_lot(self.lot);
         let lot = self.lot;
-        self.peers[index].connection = Connection::Down;
         let delay = self.peers[index].back_off(&self.config.limits, lot);
         self.set_timer(index, now + delay);
     }
