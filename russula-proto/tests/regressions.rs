@@ -1,8 +1,14 @@
 //! Bugs that were found, each under its own name: one machine alone, fed by hand.
 
-use russula_proto::wire::{self, CoordinatorMessage, Goal, Welcome, WorkerMessage, encode_frame};
-use russula_proto::{Coordinator, CoordinatorConfig, Group, Text, Timestamp, coordinator};
+use russula_proto::wire::{
+    self, CoordinatorMessage, Goal, Position, Report, Target, Welcome, WorkerMessage, encode_frame,
+};
+use russula_proto::{
+    ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
+    Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+};
 use serde::Serialize;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::ZERO;
 
@@ -19,6 +25,52 @@ fn a_connection_that_ends_while_finishing_is_closed_once() {
     assert_eq!(closes.count(), 1);
 }
 
+#[test]
+fn a_peer_rejected_in_the_middle_of_a_segment_ends_the_repetition_at_once() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Ready, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, b"HTTP/1.1 400 Bad Request", NOW);
+    assert_eq!(coordinator.reached(), Some(Milestone::Done));
+}
+
+const SOCKET: ConnectionId = ConnectionId(0);
+
+/// A worker whose coordinator has just been welcomed.
+fn attached_worker() -> Worker {
+    let identity = Identity { run: "demo".parse().expect("a valid run id"), group: Group::Server, index: 0 };
+    let mut worker = Worker::new(WorkerConfig {
+        identity: identity.clone(),
+        session: 1,
+        programs: 1,
+        program_version: Text::default(),
+        limits: Default::default(),
+    });
+    worker.handle_accepted(SOCKET, NOW);
+    worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
+    events(&mut worker);
+    worker
+}
+
+/// The worker's events until it comes to rest, in words.
+fn events(worker: &mut Worker) -> Vec<String> {
+    use worker::Output;
+    let mut events = vec![];
+    loop {
+        match worker.poll_output() {
+            Output::Wait(_) => return events,
+            Output::Event(event) => events.push(event.to_string()),
+            Output::Transmit(_)
+            | Output::Close(_)
+            | Output::Start { .. }
+            | Output::Terminate
+            | Output::Kill
+            | Output::Finished(_) => {}
+        }
+    }
+}
+
 fn coordinator(group: Group, workers: u16) -> Coordinator {
     let run = "demo".parse().expect("a valid run id");
     Coordinator::new(CoordinatorConfig { run, group, workers, limits: Default::default(), seed: 1 }, NOW)
@@ -33,6 +85,33 @@ fn opening<M: Serialize>(messages: &[M]) -> Vec<u8> {
 
 fn welcome(session: u64) -> WorkerMessage {
     WorkerMessage::Welcome(Welcome { session, programs: 1, program_version: Text::tail_of("1.0") })
+}
+
+fn report(repetition: u32, position: Position) -> WorkerMessage {
+    WorkerMessage::Report(Report { repetition, position })
+}
+
+/// The end of a program that wrote `stderr_bytes` to stderr.
+fn ended(stderr_bytes: usize) -> Position {
+    Position::Ended(Ending::Exited(Outcome {
+        exit: Exit::Code(0),
+        duration_us: 1,
+        cpu_us: 1,
+        max_rss_bytes: 1,
+        voluntary_switches: 0,
+        involuntary_switches: 0,
+        stderr_tail: Text::tail_of(&"x".repeat(stderr_bytes)),
+    }))
+}
+
+fn goal(repetition: u32, target: Target) -> CoordinatorMessage {
+    CoordinatorMessage::Goal(Goal { repetition, program: 0, target })
+}
+
+fn frame<M: Serialize>(message: &M) -> Vec<u8> {
+    let mut bytes = vec![];
+    encode_frame(message, &mut bytes);
+    bytes
 }
 
 /// What a coordinator did until it came to rest.

@@ -331,11 +331,12 @@ impl Coordinator {
                     self.peers[index].last_contact = Some(now);
                     self.handle_message(index, message);
                 }
-                Ok(None) => {}
+                Ok(None) => return,
                 Err(error) => self.reject(index, Failure::Protocol { index, error }),
             }
+            // Each message is brought to rest by itself: how the bytes were split makes no difference.
+            self.settle(now);
         }
-        self.settle(now);
     }
 
     /// Worker `index` has closed its side.
