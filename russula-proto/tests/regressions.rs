@@ -35,6 +35,24 @@ fn a_peer_rejected_in_the_middle_of_a_segment_ends_the_repetition_at_once() {
     assert_eq!(coordinator.reached(), Some(Milestone::Done));
 }
 
+#[test]
+fn a_worker_that_was_restarted_while_it_ran_is_not_told_to_run_again() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::WorkersRunning, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, Position::Running)]), NOW);
+    drain(&mut coordinator);
+    coordinator.handle_end(0, NOW);
+    let later = NOW + Duration::from_secs(3);
+    coordinator.handle_timeout(later);
+    coordinator.handle_connected(0, later);
+    drain(&mut coordinator);
+    coordinator.handle_bytes(0, &opening(&[welcome(2)]), later);
+    let targets: Vec<Target> = drain(&mut coordinator).goals.iter().map(|goal| goal.target).collect();
+    assert_eq!(targets, [Target::Stop]);
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

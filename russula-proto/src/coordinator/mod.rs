@@ -334,8 +334,10 @@ impl Coordinator {
                 Ok(None) => return,
                 Err(error) => self.reject(index, Failure::Protocol { index, error }),
             }
-            // Each message is brought to rest by itself: how the bytes were split makes no difference.
+            // Each message is brought to rest by itself: how the bytes were split makes no difference. The
+            // peer hears what follows from it, and not what was wanted of it before.
             self.settle(now);
+            self.tell(index);
         }
     }
 
@@ -435,7 +437,6 @@ impl Coordinator {
         if restarted && stage < Stage::Ended {
             self.set_stage(index, Stage::Idle);
         }
-        self.tell(index);
     }
 
     fn handle_report(&mut self, index: usize, report: Report) {
@@ -452,7 +453,6 @@ impl Coordinator {
         }
         self.set_stage(index, stage);
         self.event(Event::Worker(index, stage));
-        self.tell(index);
     }
 
     // --- the group ---
