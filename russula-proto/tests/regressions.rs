@@ -53,6 +53,25 @@ fn a_worker_that_was_restarted_while_it_ran_is_not_told_to_run_again() {
     assert_eq!(targets, [Target::Stop]);
 }
 
+#[test]
+fn a_worker_lost_after_the_repetition_is_done_does_not_fail_it() {
+    let mut coordinator = coordinator(Group::Probe, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Done, NOW);
+    coordinator.handle_connected(0, NOW);
+    let reports = [report(1, Position::Ended(Ending::NotStarted)), report(1, Position::Released)];
+    coordinator.handle_bytes(0, &opening(&[welcome(1)]), NOW);
+    for report in reports {
+        coordinator.handle_bytes(0, &frame(&report), NOW);
+    }
+    assert_eq!(coordinator.reached(), Some(Milestone::Done));
+    coordinator.handle_host_lost(0, "the instance was terminated", NOW);
+    assert_eq!(coordinator.failure(), None);
+    coordinator.begin(2, 0, NOW);
+    let failure = coordinator.failure().expect("the next repetition cannot do without the worker");
+    assert_eq!(failure.to_string(), "worker 0 is lost: the instance was terminated");
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

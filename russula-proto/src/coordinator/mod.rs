@@ -498,8 +498,10 @@ impl Coordinator {
         }
     }
 
+    /// Gives the repetition under way up, if there is one.
     fn fail(&mut self, failure: Failure) {
-        if self.failure.is_none() && self.repetition > 0 && self.finishing.is_none() {
+        let under_way = self.repetition > 0 && !self.workflow.has_reached(Milestone::Done);
+        if self.failure.is_none() && under_way && self.finishing.is_none() {
             self.failure = Some(failure.clone());
             self.event(Event::Failed(failure));
             self.till = Some(Milestone::Done);
