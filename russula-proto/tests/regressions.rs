@@ -72,6 +72,20 @@ fn a_worker_lost_after_the_repetition_is_done_does_not_fail_it() {
     assert_eq!(failure.to_string(), "worker 0 is lost: the instance was terminated");
 }
 
+#[test]
+fn a_deadline_that_passes_names_whom_it_waited_for() {
+    let mut coordinator = coordinator(Group::Client, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Done, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, ended(0))]), NOW);
+    drain(&mut coordinator);
+    // The client has ended; that it knows that this was heard is never heard of.
+    coordinator.handle_timeout(NOW + Duration::from_secs(3600));
+    let failure = coordinator.failure().expect("the deadline has passed").to_string();
+    assert_eq!(failure, "the deadline 'programs done' passed after 3600 s: waiting for worker 0");
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

@@ -546,8 +546,11 @@ impl Coordinator {
             Phase::Run => Stage::Ended,
             Phase::Stop => Stage::Released,
         };
-        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < wanted;
-        let late: Vec<usize> = (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect();
+        let mut late = self.behind(wanted);
+        if late.is_empty() {
+            // All programs are where they should be; some worker does not know yet that this was heard.
+            late = self.behind(Stage::Released);
+        }
         let waiting = Waiting::of(late.iter().map(|&index| (index, self.peers[index].last_error.clone())));
         self.fail(Failure::Deadline { phase, limit: self.limit(phase), waiting });
         if phase == Phase::Stop {
@@ -557,6 +560,12 @@ impl Coordinator {
                 self.give_up(index);
             }
         }
+    }
+
+    /// The workers that are not at `stage` yet.
+    fn behind(&self, stage: Stage) -> Vec<usize> {
+        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < stage;
+        (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect()
     }
 
     fn finish_if_due(&mut self) {
