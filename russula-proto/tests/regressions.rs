@@ -86,6 +86,18 @@ fn a_deadline_that_passes_names_whom_it_waited_for() {
     assert_eq!(failure, "the deadline 'programs done' passed after 3600 s: waiting for worker 0");
 }
 
+#[test]
+fn a_finish_that_is_repeated_is_answered_once() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    let mut outputs = vec![];
+    for _ in 0..3 {
+        coordinator.finish(NOW);
+        outputs.extend(drain(&mut coordinator).outputs);
+    }
+    let finished = coordinator::Output::Event(coordinator::Event::Finished);
+    assert_eq!(outputs.iter().filter(|output| **output == finished).count(), 1);
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

@@ -162,6 +162,7 @@ pub struct Coordinator {
     schedule: Schedule,
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
+    finished: bool,
     lot: u64,
     outputs: VecDeque<Output>,
 }
@@ -184,6 +185,7 @@ impl Coordinator {
             schedule: Schedule::default(),
             deadline: None,
             finishing: None,
+            finished: false,
             lot: config.seed | 1,
             outputs: VecDeque::new(),
             peers,
@@ -294,7 +296,7 @@ impl Coordinator {
 
     /// Tells the workers that the run is over and closes the connections; ends with [`Event::Finished`].
     pub fn finish(&mut self, now: Timestamp) {
-        if self.finishing.is_none() {
+        if self.finishing.is_none() && !self.finished {
             self.finishing = Some(now + FINISH_LIMIT);
             for index in 0..self.peers.len() {
                 if self.peers[index].is_up() {
@@ -571,6 +573,7 @@ impl Coordinator {
     fn finish_if_due(&mut self) {
         if self.finishing.is_some() && self.peers.iter().all(Peer::is_gone) {
             self.finishing = None;
+            self.finished = true;
             self.repetition = 0;
             self.event(Event::Finished);
         }
