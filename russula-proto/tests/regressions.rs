@@ -98,6 +98,14 @@ fn a_finish_that_is_repeated_is_answered_once() {
     assert_eq!(outputs.iter().filter(|output| **output == finished).count(), 1);
 }
 
+#[test]
+fn the_first_goal_stops_nothing() {
+    let mut worker = attached_worker();
+    worker.handle_bytes(SOCKET, &frame(&goal(1, Target::Ready)), NOW);
+    let events = events(&mut worker);
+    assert_eq!(events, ["repetition 1: WaitCoordInit -> Ready"]);
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

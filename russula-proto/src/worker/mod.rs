@@ -391,9 +391,9 @@ impl Worker {
         }
         let Some(goal) = self.goal else { return };
         if goal.repetition > self.task.repetition {
-            // What is left of an older repetition ends before the new one begins.
-            self.apply(WorkerInput::Target(Target::Stop), now);
             if self.task.program_active {
+                // What is left of an older repetition ends before the new one begins.
+                self.apply(WorkerInput::Target(Target::Stop), now);
                 return;
             }
             self.task = Task {
