@@ -106,6 +106,15 @@ fn the_first_goal_stops_nothing() {
     assert_eq!(events, ["repetition 1: WaitCoordInit -> Ready"]);
 }
 
+#[test]
+fn a_goal_counts_although_garbage_follows_it_in_its_segment() {
+    let mut worker = attached_worker();
+    let mut segment = frame(&goal(1, Target::Ready));
+    segment.extend_from_slice(&[0xff; 8]);
+    worker.handle_bytes(SOCKET, &segment, NOW);
+    assert_eq!((worker.repetition(), worker.state()), (1, "Ready"));
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.
