@@ -115,6 +115,17 @@ fn a_goal_counts_although_garbage_follows_it_in_its_segment() {
     assert_eq!((worker.repetition(), worker.state()), (1, "Ready"));
 }
 
+#[test]
+fn bytes_that_were_sent_take_no_room_in_the_queue_of_a_link() {
+    let mut link = Link::dialed();
+    for _ in 0..100 {
+        link.send(&report(1, ended(4096)));
+        let all_but_one = link.outgoing().len() - 1;
+        link.handle_sent(all_but_one);
+    }
+    assert_eq!(link.outgoing().len(), 1);
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.
