@@ -17,7 +17,9 @@
 //! stranger HOST "bytes"
 //! identity HOST [run=] [group=] [index=]             who the worker is, before it is dialed
 //! other-version HOST
+//! quietly COMMAND                                    what happens meanwhile is not shown
 //! hide messages|events|programs / show-all
+//! new-world                                          forgets everything
 //! view GROUP                                         what the coordinator knows of its workers
 //! ```
 
@@ -77,6 +79,18 @@ impl Scenario {
             "stranger" => {
                 let host = words.host()?;
                 self.world.stranger(host, words.next("the bytes")?.as_bytes());
+                words.end()
+            }
+            "quietly" => {
+                let before = self.take_log();
+                self.execute(line.trim_start_matches("quietly "))?;
+                self.take_log();
+                self.out = before;
+                Ok(())
+            }
+            "new-world" => {
+                let (out, hidden) = (self.take_log(), std::mem::take(&mut self.hidden));
+                *self = Self { out, hidden, ..Self::new() };
                 words.end()
             }
             "hide" => self.hide(words),
@@ -233,30 +247,31 @@ impl Scenario {
     }
 
     fn view(&mut self, mut words: Words) -> Result<(), String> {
+        self.copy_log();
         let group: Group = words.group()?;
         let coordinator = self.world.coordinator(group);
         let reached = coordinator.reached().map_or("nothing".into(), |milestone| format!("'{milestone}'"));
-        let _ = writeln!(self.notes, "{group}s: {}, reached {reached}", coordinator.state());
+        let _ = writeln!(self.out, "{group}s: {}, reached {reached}", coordinator.state());
         for (index, peer) in coordinator.peers().enumerate() {
             let connected = if peer.is_connected { "connected" } else { "not connected" };
-            let _ = write!(self.notes, "  worker {index}: {connected}, {:?}", peer.stage);
+            let _ = write!(self.out, "  worker {index}: {connected}, {:?}", peer.stage);
             if let Some(welcome) = peer.welcome {
-                let _ = write!(self.notes, ", version {}", welcome.program_version);
+                let _ = write!(self.out, ", version {}", welcome.program_version);
             }
             if let Some(ending) = peer.ending {
-                let _ = write!(self.notes, ", {ending}");
+                let _ = write!(self.out, ", {ending}");
             }
             if let Some(outcome) = peer.ending.and_then(|ending| ending.outcome()) {
-                let _ = write!(self.notes, ", after {} us", outcome.duration_us);
+                let _ = write!(self.out, ", after {} us", outcome.duration_us);
                 let _ = match outcome.stderr_tail.as_str() {
                     "" => Ok(()),
-                    text => write!(self.notes, ", stderr {text:?}"),
+                    text => write!(self.out, ", stderr {text:?}"),
                 };
             }
             if let Some(error) = peer.last_error {
-                let _ = write!(self.notes, "; last error: {error}");
+                let _ = write!(self.out, "; last error: {error}");
             }
-            self.notes.push('\n');
+            self.out.push('\n');
         }
         words.end()
     }

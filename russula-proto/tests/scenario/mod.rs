@@ -11,29 +11,31 @@ use crate::harness::{Kind, World};
 /// A world that is driven by lines of text.
 pub(crate) struct Scenario {
     world: World,
-    /// Entries of the log that were shown already.
+    /// Entries of the world's log that are in `out` already.
     shown: usize,
-    /// Text of commands that only look.
-    notes: String,
+    /// What the next block shows.
+    out: String,
     hidden: Vec<Kind>,
 }
 
 impl Scenario {
     pub(crate) fn new() -> Self {
-        Self { world: World::new(0), shown: 0, notes: String::new(), hidden: vec![Kind::Socket] }
+        Self { world: World::new(0), shown: 0, out: String::new(), hidden: vec![Kind::Socket] }
     }
 
-    /// The log since the last call.
+    /// What happened since the last call.
     pub(crate) fn take_log(&mut self) -> String {
-        let mut out = String::new();
+        self.copy_log();
+        std::mem::take(&mut self.out)
+    }
+
+    fn copy_log(&mut self) {
         for entry in &self.world.log[self.shown..] {
             if !self.hidden.contains(&entry.kind) {
-                out.push_str(&entry.to_string());
-                out.push('\n');
+                self.out.push_str(&entry.to_string());
+                self.out.push('\n');
             }
         }
         self.shown = self.world.log.len();
-        out.push_str(&std::mem::take(&mut self.notes));
-        out
     }
 }
