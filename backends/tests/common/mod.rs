@@ -99,7 +99,15 @@ impl WorkerPlan {
 
     /// Starts the workers; they listen when this returns.
     pub(crate) fn start(&self) -> Workers {
-        Workers((0..self.count).map(|index| RunningWorker::start(self, index)).collect())
+        self.start_after(|_| ()).0
+    }
+
+    /// Starts the workers; `meanwhile` is called when they listen and before they serve.
+    pub(crate) fn start_after<T>(&self, meanwhile: impl FnOnce(&[SocketAddr]) -> T) -> (Workers, T) {
+        let bound: Vec<BoundWorker> = (0..self.count).map(|index| BoundWorker::new(self, index)).collect();
+        let addresses: Vec<SocketAddr> = bound.iter().map(|worker| worker.address).collect();
+        let result = meanwhile(&addresses);
+        (Workers(bound.into_iter().map(BoundWorker::serve).collect()), result)
     }
 }
 
@@ -166,8 +174,16 @@ impl Drop for Workers {
     }
 }
 
-impl RunningWorker {
-    fn start(plan: &WorkerPlan, index: u16) -> Self {
+/// A worker that listens and does not serve yet.
+struct BoundWorker {
+    address: SocketAddr,
+    driver: WorkerDriver<NoOp>,
+    starts: Starts,
+    is_logged: bool,
+}
+
+impl BoundWorker {
+    fn new(plan: &WorkerPlan, index: u16) -> Self {
         static NEXT_SESSION: AtomicU64 = AtomicU64::new(1);
         let config = WorkerConfig {
             identity: Identity { run: plan.run.clone(), group: plan.group, index },
@@ -184,10 +200,14 @@ impl RunningWorker {
             None => driver,
         };
         let address = driver.address().expect("a bound listener");
+        Self { address, driver, starts, is_logged: plan.is_logged }
+    }
+
+    fn serve(self) -> RunningWorker {
+        let Self { address, driver, starts, is_logged } = self;
         let (stop, log) = (Stop::default(), Log::default());
         let (done, finish) = mpsc::channel();
-        let (mut shutdown, writer) = (stop.clone(), plan.is_logged.then(|| log.clone()));
-        let thread = thread::Builder::new().name(format!("worker {index}")).stack_size(STACK_LEN);
+        let (mut shutdown, writer) = (stop.clone(), is_logged.then(|| log.clone()));
         let serve = move || {
             let finish = match writer {
                 Some(log) => {
@@ -198,8 +218,9 @@ impl RunningWorker {
             // Nobody waits for it when the test has failed already.
             let _ = done.send(finish);
         };
+        let thread = thread::Builder::new().name("worker".into()).stack_size(STACK_LEN);
         thread.spawn(serve).expect("a thread for the worker");
-        Self { address, starts, log, stop, finish }
+        RunningWorker { address, starts, log, stop, finish }
     }
 }
 

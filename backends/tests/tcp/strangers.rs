@@ -1,6 +1,6 @@
 //! Connections that are no coordinator's: none of them disturbs a worker, before or during a run.
 
-use crate::common::{WorkerPlan, run_id, within};
+use crate::common::{PATIENCE, WorkerPlan, run_id, within};
 use crate::{assert_usual_endings, coordinate, finish};
 use russula_proto::worker::MAX_GREETINGS;
 use russula_proto::{Group, Identity, Milestone, WorkerLimits, wire};
@@ -43,7 +43,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Waits until the worker has closed the connection, and returns what it said before.
 fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
-    stream.set_read_timeout(Some(crate::common::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut said = vec![];
     match stream.read_to_end(&mut said) {
         Ok(_) => {}
@@ -164,14 +164,31 @@ fn a_message_before_the_hello() {
     });
 }
 
+/// The worker finds all of them at once, the coordinator's hello among them.
+#[test]
+fn a_coordinator_is_not_evicted_by_strangers_that_came_after_its_hello() {
+    within("a coordinator before strangers", || {
+        let (workers, (mut coordinator, _strangers)) =
+            WorkerPlan::new(Group::Server, 1).start_after(|addresses| {
+                let mut coordinator = connect(addresses[0]);
+                coordinator.write_all(&hello()).unwrap();
+                let strangers: Vec<_> = (0..3 * MAX_GREETINGS).map(|_| connect(addresses[0])).collect();
+                (coordinator, strangers)
+            });
+        coordinator.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = [0; wire::PREAMBLE_LEN];
+        coordinator.read_exact(&mut answer).expect("the worker answers the hello");
+        assert_eq!(answer, wire::preamble());
+        workers.stop_and_join();
+    });
+}
+
 #[test]
 fn a_reset_in_the_middle_of_a_hello() {
     run_among("a reset", |address| {
         let mut stream = connect(address);
-        let mut bytes = wire::preamble().to_vec();
-        let identity = Identity { run: run_id(), group: Group::Server, index: 0 };
-        wire::encode_frame(&wire::CoordinatorMessage::Hello(identity), &mut bytes);
-        stream.write_all(&bytes[..bytes.len() - 1]).unwrap();
+        let hello = hello();
+        stream.write_all(&hello[..hello.len() - 1]).unwrap();
         reset(stream);
     });
 }
@@ -207,6 +224,14 @@ fn a_storm_of_connections_does_not_keep_the_coordinator_out() {
         assert!(storm.load(Ordering::SeqCst) > 0);
         workers.join();
     });
+}
+
+/// The first bytes of a coordinator.
+fn hello() -> Vec<u8> {
+    let mut bytes = wire::preamble().to_vec();
+    let identity = Identity { run: run_id(), group: Group::Server, index: 0 };
+    wire::encode_frame(&wire::CoordinatorMessage::Hello(identity), &mut bytes);
+    bytes
 }
 
 /// Closing a socket that lingers for no time sends a reset.
