@@ -19,6 +19,10 @@ const PROGRAM: Token = Token(1);
 const SHUTDOWN: Token = Token(2);
 const FIRST_CONNECTION: u64 = 16;
 
+/// Most connections accepted before the established ones get their turn again, so that a storm of
+/// strangers does not keep the coordinator waiting.
+const ACCEPTS_AT_ONCE_MAX: usize = 64;
+
 /// Before the next attempt to accept, after the system was out of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -199,7 +203,7 @@ impl<P: Programs> WorkerDriver<P> {
 
     fn accept(&mut self) {
         self.accept_again = None;
-        loop {
+        for _ in 0..ACCEPTS_AT_ONCE_MAX {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     let connection = ConnectionId(self.next_connection);
@@ -209,6 +213,9 @@ impl<P: Programs> WorkerDriver<P> {
                         Ok(socket) => {
                             self.sockets.insert(connection, socket);
                             self.worker.handle_accepted(connection, self.clock.now());
+                            // Before the next one: a coordinator that has said hello already is not
+                            // taken for a silent stranger and does not make room for those behind it.
+                            self.handle_ready(connection);
                             self.carry_out();
                         }
                         Err(error) => warn!(%peer, "cannot serve a connection: {error}"),
@@ -224,6 +231,7 @@ impl<P: Programs> WorkerDriver<P> {
                 }
             }
         }
+        self.accept_again = Some(self.clock.now());
     }
 
     fn handle_ready(&mut self, connection: ConnectionId) {
