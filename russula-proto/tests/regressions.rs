@@ -5,7 +5,7 @@ use russula_proto::wire::{
 };
 use russula_proto::{
     ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
-    Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+    Stage, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -126,6 +126,16 @@ fn bytes_that_were_sent_take_no_room_in_the_queue_of_a_link() {
     assert_eq!(link.outgoing().len(), 1);
 }
 
+#[test]
+fn a_server_that_is_stopped_before_it_listens_is_never_said_to_run() {
+    let mut worker = attached_worker();
+    worker.handle_bytes(SOCKET, &frame(&goal(1, Target::Run)), NOW);
+    worker.handle_shutdown(NOW);
+    assert_eq!(worker.state(), "Killing");
+    let stages: Vec<Stage> = reports(&worker).iter().map(|report| report.position.stage()).collect();
+    assert!(!stages.contains(&Stage::Running), "{stages:?}");
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.
@@ -142,6 +152,20 @@ fn attached_worker() -> Worker {
     worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
     events(&mut worker);
     worker
+}
+
+/// The reports that wait to be sent.
+fn reports(worker: &Worker) -> Vec<Report> {
+    let mut rest = worker.outgoing(SOCKET);
+    let mut link = Link::accepted();
+    let mut reports = vec![];
+    while !rest.is_empty() {
+        match link.receive(&mut rest).expect("a worker sends what can be decoded") {
+            Some(WorkerMessage::Report(report)) => reports.push(report),
+            Some(WorkerMessage::Welcome(_) | WorkerMessage::Refused(_)) | None => {}
+        }
+    }
+    reports
 }
 
 /// The worker's events until it comes to rest, in words.

@@ -104,8 +104,9 @@ impl WorkerWorkflow for WorkerState {
         match self {
             Self::WaitCoordInit => Stage::Idle,
             Self::Ready => Stage::Ready,
-            Self::Run => Stage::Starting,
-            Self::Running | Self::RunningAwaitComplete | Self::Killing => Stage::Running,
+            // A client that was told to stop may never have run.
+            Self::Run | Self::Killing => Stage::Starting,
+            Self::Running | Self::RunningAwaitComplete => Stage::Running,
             Self::Stopped => Stage::Ended,
             Self::Done => Stage::Released,
         }

@@ -96,9 +96,9 @@ impl WorkerWorkflow for WorkerState {
         match self {
             Self::WaitCoordInit => Stage::Idle,
             Self::Ready => Stage::Ready,
-            Self::Run => Stage::Starting,
-            // A server that was told to stop still runs as far as the coordinator is concerned.
-            Self::RunningAwaitKill | Self::Killing => Stage::Running,
+            // A server that was told to stop may never have run.
+            Self::Run | Self::Killing => Stage::Starting,
+            Self::RunningAwaitKill => Stage::Running,
             Self::Stopped => Stage::Ended,
             Self::Done => Stage::Released,
         }
