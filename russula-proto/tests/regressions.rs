@@ -136,6 +136,22 @@ fn a_server_that_is_stopped_before_it_listens_is_never_said_to_run() {
     assert!(!stages.contains(&Stage::Running), "{stages:?}");
 }
 
+#[test]
+fn a_program_that_the_worker_stops_unasked_fails_the_repetition() {
+    for group in [Group::Server, Group::Client] {
+        let mut coordinator = coordinator(group, 1);
+        coordinator.begin(1, 0, NOW);
+        coordinator.run_till(Milestone::WorkersRunning, NOW);
+        coordinator.handle_connected(0, NOW);
+        coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, Position::Running)]), NOW);
+        let Position::Ended(Ending::Exited(outcome)) = ended(0) else { unreachable!("see `ended`") };
+        let stopped = Position::Ended(Ending::Stopped(Outcome { exit: Exit::Signal(15), ..outcome }));
+        coordinator.handle_bytes(0, &frame(&report(1, stopped)), NOW);
+        let failure = coordinator.failure().expect("nobody wanted it to stop").to_string();
+        assert_eq!(failure, "worker 0: the driver was stopped, signal 15");
+    }
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.

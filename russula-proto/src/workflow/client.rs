@@ -197,12 +197,13 @@ impl CoordinatorWorkflow for CoordinatorState {
         reached >= Some(milestone)
     }
 
-    /// A client's exit status tells whether its script ran to the end.
+    /// A client's exit status tells whether its script ran to the end. One that its worker's host stopped
+    /// did not run to the end.
     fn is_failure(&self, ending: &Ending) -> bool {
         match ending {
             Ending::StartFailed(_) => true,
             Ending::Exited(outcome) => !outcome.exit.is_success(),
-            Ending::NotStarted | Ending::Stopped(_) => false,
+            Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
     }
 

@@ -200,11 +200,11 @@ impl CoordinatorWorkflow for CoordinatorState {
         reached >= Some(milestone)
     }
 
-    /// A server ends when it is told to and not before.
+    /// A server ends when it is told to and not before, also when its worker's host stops it.
     fn is_failure(&self, ending: &Ending) -> bool {
         match ending {
             Ending::StartFailed(_) | Ending::Exited(_) => true,
-            Ending::NotStarted | Ending::Stopped(_) => false,
+            Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
     }
 
