@@ -5,7 +5,7 @@ use russula_proto::wire::{
 };
 use russula_proto::{
     ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
-    Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+    Stage, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -126,6 +126,32 @@ fn bytes_that_were_sent_take_no_room_in_the_queue_of_a_link() {
     assert_eq!(link.outgoing().len(), 1);
 }
 
+#[test]
+fn a_server_that_is_stopped_before_it_listens_is_never_said_to_run() {
+    let mut worker = attached_worker();
+    worker.handle_bytes(SOCKET, &frame(&goal(1, Target::Run)), NOW);
+    worker.handle_shutdown(NOW);
+    assert_eq!(worker.state(), "Killing");
+    let stages: Vec<Stage> = reports(&worker).iter().map(|report| report.position.stage()).collect();
+    assert!(!stages.contains(&Stage::Running), "{stages:?}");
+}
+
+#[test]
+fn a_program_that_the_worker_stops_unasked_fails_the_repetition() {
+    for group in [Group::Server, Group::Client] {
+        let mut coordinator = coordinator(group, 1);
+        coordinator.begin(1, 0, NOW);
+        coordinator.run_till(Milestone::WorkersRunning, NOW);
+        coordinator.handle_connected(0, NOW);
+        coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, Position::Running)]), NOW);
+        let Position::Ended(Ending::Exited(outcome)) = ended(0) else { unreachable!("see `ended`") };
+        let stopped = Position::Ended(Ending::Stopped(Outcome { exit: Exit::Signal(15), ..outcome }));
+        coordinator.handle_bytes(0, &frame(&report(1, stopped)), NOW);
+        let failure = coordinator.failure().expect("nobody wanted it to stop").to_string();
+        assert_eq!(failure, "worker 0: the driver was stopped, signal 15");
+    }
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.
@@ -142,6 +168,20 @@ fn attached_worker() -> Worker {
     worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
     events(&mut worker);
     worker
+}
+
+/// The reports that wait to be sent.
+fn reports(worker: &Worker) -> Vec<Report> {
+    let mut rest = worker.outgoing(SOCKET);
+    let mut link = Link::accepted();
+    let mut reports = vec![];
+    while !rest.is_empty() {
+        match link.receive(&mut rest).expect("a worker sends what can be decoded") {
+            Some(WorkerMessage::Report(report)) => reports.push(report),
+            Some(WorkerMessage::Welcome(_) | WorkerMessage::Refused(_)) | None => {}
+        }
+    }
+    reports
 }
 
 /// The worker's events until it comes to rest, in words.

@@ -13,15 +13,22 @@ const DYING: Duration = Duration::from_millis(1);
 
 impl World {
     pub(super) fn drain_group(&mut self, group: Group) {
-        self.drain_coordinator(group);
+        if self.side(group).is_touched {
+            self.drain_coordinator(group);
+            self.side_mut(group).is_touched = false;
+        }
         for index in 0..self.side(group).hosts.len() {
-            self.drain_worker(HostId { group, index });
+            let id = HostId { group, index };
+            if self.side(group).hosts[index].is_touched {
+                self.drain_worker(id);
+                self.host(id).is_touched = false;
+            }
         }
     }
 
     // --- coordinators ---
 
-    fn drain_coordinator(&mut self, group: Group) {
+    pub(super) fn drain_coordinator(&mut self, group: Group) {
         loop {
             while self.take_coordinator_output(group) {}
             let dials = self.side(group).dials.clone();
@@ -93,7 +100,7 @@ impl World {
 
     // --- workers ---
 
-    fn drain_worker(&mut self, id: HostId) {
+    pub(super) fn drain_worker(&mut self, id: HostId) {
         loop {
             while self.take_worker_output(id) {}
             let sockets: Vec<(ConnectionId, WireId)> =
@@ -214,29 +221,26 @@ impl World {
     }
 
     pub(super) fn program_runs(&mut self, id: HostId, generation: u64) {
-        let now = self.now;
         let host = self.host(id);
         if host.generation == generation
-            && let (Some(program), Some(worker)) = (&mut host.program, &mut host.worker)
+            && let Some(program) = &mut host.program
         {
             program.runs = true;
-            worker.handle_started(now);
             self.note(Fact::Running(id));
             self.say(id, Kind::Program, "the program runs".into());
+            self.tell_worker(id, |worker, now| worker.handle_started(now));
         }
     }
 
     pub(super) fn program_start_fails(&mut self, id: HostId, generation: u64) {
-        let now = self.now;
         let host = self.host(id);
         if host.generation == generation
-            && let (Some(program), Some(worker)) = (host.program.take(), &mut host.worker)
+            && let Some(program) = host.program.take()
             && let Starts::Fails(failure) = program.script.starts
         {
-            let text = failure.to_string();
-            worker.handle_start_failed(failure, now);
             self.note(Fact::StartFailed(id));
-            self.say(id, Kind::Program, text);
+            self.say(id, Kind::Program, failure.to_string());
+            self.tell_worker(id, |worker, now| worker.handle_start_failed(failure.clone(), now));
         }
     }
 
@@ -244,19 +248,19 @@ impl World {
         let now = self.now;
         let host = self.host(id);
         if host.generation == generation
-            && let (Some(program), Some(worker)) = (host.program.take(), &mut host.worker)
+            && let Some(program) = host.program.take()
         {
             let outcome = program.outcome(exit, now);
+            self.note(Fact::Ended(id, outcome.clone()));
+            self.say(id, Kind::Program, format!("the program ends, {exit}"));
             // A server that ends before it listens is told apart by whoever watches its port.
             let listens = matches!(program.script.starts, Starts::Listens);
             if id.group == Group::Server && !program.runs && listens && matches!(exit, Exit::Code(_)) {
-                let failure = StartFailure::EndedBeforeListening { port: 4433, outcome: outcome.clone() };
-                worker.handle_start_failed(failure, now);
+                let failure = StartFailure::EndedBeforeListening { port: 4433, outcome };
+                self.tell_worker(id, |worker, now| worker.handle_start_failed(failure.clone(), now));
             } else {
-                worker.handle_program_ended(outcome.clone(), now);
+                self.tell_worker(id, |worker, now| worker.handle_program_ended(outcome.clone(), now));
             }
-            self.note(Fact::Ended(id, outcome));
-            self.say(id, Kind::Program, format!("the program ends, {exit}"));
         }
     }
 }

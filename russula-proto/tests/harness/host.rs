@@ -93,6 +93,8 @@ pub(crate) struct Host {
     /// Each side sees the other speak the next version of the protocol.
     pub(crate) other_version: bool,
     pub(crate) wait: Option<Timestamp>,
+    /// Whether the worker may have something to say.
+    pub(crate) is_touched: bool,
 }
 
 impl Host {
@@ -121,6 +123,7 @@ impl Host {
             is_held: false,
             other_version: false,
             wait: None,
+            is_touched: true,
         }
     }
 

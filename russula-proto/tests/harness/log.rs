@@ -64,6 +64,18 @@ pub(crate) enum Fact {
     Phase(RepetitionPhase),
 }
 
+impl Fact {
+    /// What the program of `host` produced, if this is its end.
+    pub(crate) fn outcome_of(&self, host: HostId) -> Option<&Outcome> {
+        if let Self::Ended(ended, outcome) = self
+            && *ended == host
+        {
+            return Some(outcome);
+        }
+        None
+    }
+}
+
 /// A coordinator's event in words.
 pub(crate) fn of_event(event: &coordinator::Event) -> String {
     use coordinator::Event;

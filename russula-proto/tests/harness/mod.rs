@@ -15,15 +15,15 @@ mod random;
 
 use russula_proto::{
     Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, Group, Milestone, Repetition,
-    RepetitionPhase, Timestamp, WorkerLimits, coordinator,
+    RepetitionPhase, Timestamp, Worker, WorkerLimits, coordinator,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use host::{Host, Script, Starts};
 pub(crate) use log::{Entry, Fact, Kind};
-pub(crate) use network::Split;
-use network::{Happening, NetworkOptions, Wire, WireId};
+use network::{Happening, Wire, WireId};
+pub(crate) use network::{NetworkOptions, Split};
 pub(crate) use random::Random;
 
 /// Steps at one moment before the world says that the machines never come to rest.
@@ -73,6 +73,8 @@ pub(crate) struct Side {
     /// The newest connection to each host, as long as the coordinator has not closed it.
     dials: Vec<Option<WireId>>,
     wait: Option<Timestamp>,
+    /// Whether the coordinator may have something to say.
+    is_touched: bool,
 }
 
 /// Everything there is.
@@ -82,6 +84,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<Entry>,
     pub(crate) history: Vec<(Timestamp, Fact)>,
     pub(crate) random: Random,
+    /// How often each input that may be repeated is passed on.
+    pub(crate) times: usize,
     sides: BTreeMap<Group, Side>,
     repetition: Option<Repetition>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
@@ -100,6 +104,7 @@ impl World {
             log: vec![],
             history: vec![],
             random: Random::new(seed),
+            times: 1,
             sides: BTreeMap::new(),
             repetition: None,
             queue: BTreeMap::new(),
@@ -122,7 +127,7 @@ impl World {
         };
         let coordinator = Coordinator::new(config, self.now);
         let dials = vec![None; usize::from(options.workers)];
-        self.sides.insert(group, Side { coordinator, hosts, dials, wait: None });
+        self.sides.insert(group, Side { coordinator, hosts, dials, wait: None, is_touched: true });
     }
 
     // --- what is there ---
@@ -132,7 +137,10 @@ impl World {
     }
 
     pub(crate) fn host(&mut self, id: HostId) -> &mut Host {
-        &mut self.side_mut(id.group).hosts[id.index]
+        let side = self.sides.get_mut(&id.group).expect("the test has added this group");
+        let host = &mut side.hosts[id.index];
+        host.is_touched = true;
+        host
     }
 
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
@@ -153,21 +161,37 @@ impl World {
     }
 
     fn side_mut(&mut self, group: Group) -> &mut Side {
-        self.sides.get_mut(&group).expect("the test has added this group")
+        let side = self.sides.get_mut(&group).expect("the test has added this group");
+        side.is_touched = true;
+        side
     }
 
     // --- what the user does ---
 
     /// Anything with one coordinator.
-    pub(crate) fn with_coordinator<R>(
-        &mut self,
-        group: Group,
-        act: impl FnOnce(&mut Coordinator, Timestamp) -> R,
-    ) -> R {
-        let now = self.now;
-        let result = act(&mut self.side_mut(group).coordinator, now);
+    pub(crate) fn with_coordinator(&mut self, group: Group, act: impl Fn(&mut Coordinator, Timestamp)) {
+        self.tell_coordinator(group, act);
         self.settle();
-        result
+    }
+
+    /// Passes an input that may be repeated to a coordinator, so often as the test wants.
+    fn tell_coordinator(&mut self, group: Group, act: impl Fn(&mut Coordinator, Timestamp)) {
+        let now = self.now;
+        for _ in 0..self.times {
+            act(&mut self.side_mut(group).coordinator, now);
+            self.drain_coordinator(group);
+        }
+    }
+
+    /// Passes an input that may be repeated to a worker, if there is one.
+    fn tell_worker(&mut self, id: HostId, act: impl Fn(&mut Worker, Timestamp)) {
+        let now = self.now;
+        for _ in 0..self.times {
+            if let Some(worker) = &mut self.host(id).worker {
+                act(worker, now);
+            }
+            self.drain_worker(id);
+        }
     }
 
     /// Begins a repetition over the servers and the clients.
@@ -176,6 +200,7 @@ impl World {
         let (mut servers, mut clients) = self.take_both_groups();
         let repetition =
             Repetition::begin(number, program, &mut servers.coordinator, &mut clients.coordinator, now);
+        (servers.is_touched, clients.is_touched) = (true, true);
         self.put_back(servers, clients);
         self.repetition = Some(repetition);
         self.settle();
@@ -183,13 +208,21 @@ impl World {
 
     /// The user interrupts the repetition.
     pub(crate) fn give_up(&mut self) {
-        self.repetition.as_mut().expect("a repetition has begun").give_up();
-        self.settle();
+        for _ in 0..self.times {
+            self.repetition.as_mut().expect("a repetition has begun").give_up();
+            self.settle();
+        }
     }
 
     /// The host says out of band that it will not come back.
     pub(crate) fn lose_host(&mut self, id: HostId, reason: &str) {
         self.with_coordinator(id.group, |c, now| c.handle_host_lost(id.index, reason, now));
+    }
+
+    /// The host tells its worker to end.
+    pub(crate) fn shut_down(&mut self, id: HostId) {
+        self.tell_worker(id, |worker, now| worker.handle_shutdown(now));
+        self.settle();
     }
 
     // --- time ---
@@ -257,17 +290,15 @@ impl World {
 
     fn time_out(&mut self) {
         let now = self.now;
-        for side in self.sides.values_mut() {
-            if side.wait.is_some_and(|at| at <= now) {
-                side.coordinator.handle_timeout(now);
-            }
-            for host in &mut side.hosts {
-                if host.wait.is_some_and(|at| at <= now)
-                    && let Some(worker) = &mut host.worker
-                {
-                    worker.handle_timeout(now);
-                }
-            }
+        let is_due = |wait: Option<Timestamp>| wait.is_some_and(|at| at <= now);
+        let sides = self.sides.iter().filter(|(_, side)| is_due(side.wait));
+        let groups: Vec<Group> = sides.map(|(group, _)| *group).collect();
+        let hosts: Vec<HostId> = self.hosts().filter(|host| is_due(host.wait)).map(|host| host.id).collect();
+        for group in groups {
+            self.tell_coordinator(group, |coordinator, now| coordinator.handle_timeout(now));
+        }
+        for id in hosts {
+            self.tell_worker(id, |worker, now| worker.handle_timeout(now));
         }
     }
 
@@ -297,6 +328,7 @@ impl World {
         let (mut servers, mut clients) = self.take_both_groups();
         let phases: Vec<RepetitionPhase> =
             repetition.advance(&mut servers.coordinator, &mut clients.coordinator, now).collect();
+        (servers.is_touched, clients.is_touched) = (!phases.is_empty(), !phases.is_empty());
         self.put_back(servers, clients);
         self.repetition = Some(repetition);
         for phase in &phases {

@@ -91,6 +91,8 @@ pub(crate) enum Happening {
     Arrives(WireId, End, Vec<u8>),
     /// The end of the stream reaches this end.
     Closes(WireId, End),
+    /// This end learns that the connection is no more.
+    Resets(WireId, End),
     /// The program of this generation runs.
     Runs(HostId, u64),
     /// The start of the program of this generation fails.
@@ -121,6 +123,16 @@ impl World {
     pub(crate) fn cut_unnoticed_by_worker(&mut self, host: HostId) {
         if let Some(wire) = self.side(host.group).dials[host.index] {
             self.break_at(wire, End::Dialer);
+        }
+        self.settle();
+    }
+
+    /// Every worker learns of the connections that its coordinator has given up; sockets do that by probes.
+    pub(crate) fn probe_connections(&mut self) {
+        for wire in (0..self.wires.len()).map(WireId) {
+            if self.wires[wire.0].stranger.is_none() && !self.end_is_open(wire, End::Dialer) {
+                self.break_at(wire, End::Worker);
+            }
         }
         self.settle();
     }
@@ -177,19 +189,19 @@ impl World {
         if !std::mem::replace(&mut self.end_of(wire, end).is_open, false) {
             return;
         }
-        let (now, host, socket) = (self.now, self.wires[wire.0].host, self.wires[wire.0].socket);
+        let (host, socket) = (self.wires[wire.0].host, self.wires[wire.0].socket);
         let is_current = self.side(host.group).dials[host.index] == Some(wire);
-        match end {
-            End::Dialer if is_current => {
-                let coordinator = &mut self.side_mut(host.group).coordinator;
-                coordinator.handle_connection_failed(host.index, "connection reset by peer", now);
+        match (end, socket) {
+            (End::Dialer, _) if is_current => {
+                let error = "connection reset by peer";
+                self.tell_coordinator(host.group, |c, now| {
+                    c.handle_connection_failed(host.index, error, now)
+                });
             }
-            End::Dialer => {}
-            End::Worker => {
-                if let (Some(worker), Some(socket)) = (&mut self.host(host).worker, socket) {
-                    worker.handle_end(socket, now);
-                }
+            (End::Worker, Some(socket)) => {
+                self.tell_worker(host, |worker, now| worker.handle_end(socket, now))
             }
+            (End::Dialer, _) | (End::Worker, None) => {}
         }
     }
 
@@ -278,7 +290,8 @@ impl World {
             Happening::Dials(wire)
             | Happening::Answers(wire, _)
             | Happening::Arrives(wire, ..)
-            | Happening::Closes(wire, _) => Some(*wire),
+            | Happening::Closes(wire, _)
+            | Happening::Resets(wire, _) => Some(*wire),
             Happening::Runs(..) | Happening::StartFails(..) | Happening::Exits(..) => None,
         };
         if wire.is_some_and(|wire| self.host(self.wires[wire.0].host).is_held) {
@@ -290,6 +303,7 @@ impl World {
             Happening::Answers(wire, answer) => self.answer(wire, answer),
             Happening::Arrives(wire, end, bytes) => self.arrive(wire, end, &bytes),
             Happening::Closes(wire, end) => self.end_arrives(wire, end),
+            Happening::Resets(wire, end) => self.break_at(wire, end),
             Happening::Runs(host, generation) => self.program_runs(host, generation),
             Happening::StartFails(host, generation) => self.program_start_fails(host, generation),
             Happening::Exits(host, generation, exit) => self.program_exits(host, generation, exit),
@@ -323,17 +337,22 @@ impl World {
         if self.side(host.group).dials[host.index] != Some(wire) || !self.end_is_open(wire, End::Dialer) {
             return;
         }
-        let coordinator = &mut self.side_mut(host.group).coordinator;
-        match answer {
+        self.tell_coordinator(host.group, |coordinator, now| match answer {
             Ok(()) => coordinator.handle_connected(host.index, now),
             Err(error) => coordinator.handle_connection_failed(host.index, error, now),
-        }
+        });
     }
 
     fn arrive(&mut self, wire: WireId, end: End, bytes: &[u8]) {
         let (now, host, socket) = (self.now, self.wires[wire.0].host, self.wires[wire.0].socket);
         let is_stranger = self.wires[wire.0].stranger.is_some();
-        if !self.end_is_open(wire, end) || (is_stranger && end == End::Dialer) {
+        if is_stranger && end == End::Dialer {
+            return;
+        }
+        if !self.end_is_open(wire, end) {
+            // The answer to bytes that nobody waits for is a reset.
+            let latency = self.network.latency;
+            self.schedule(now + latency, Happening::Resets(wire, end.other()));
             return;
         }
         if !is_stranger {
@@ -350,18 +369,17 @@ impl World {
     }
 
     fn end_arrives(&mut self, wire: WireId, end: End) {
-        let (now, host, socket) = (self.now, self.wires[wire.0].host, self.wires[wire.0].socket);
+        let (host, socket) = (self.wires[wire.0].host, self.wires[wire.0].socket);
         let is_stranger = self.wires[wire.0].stranger.is_some();
         if !self.end_is_open(wire, end) || is_stranger {
             return;
         }
-        match end {
-            End::Dialer => self.side_mut(host.group).coordinator.handle_end(host.index, now),
-            End::Worker => {
-                if let (Some(worker), Some(socket)) = (&mut self.host(host).worker, socket) {
-                    worker.handle_end(socket, now);
-                }
+        match (end, socket) {
+            (End::Dialer, _) => self.tell_coordinator(host.group, |c, now| c.handle_end(host.index, now)),
+            (End::Worker, Some(socket)) => {
+                self.tell_worker(host, |worker, now| worker.handle_end(socket, now))
             }
+            (End::Worker, None) => {}
         }
     }
 }

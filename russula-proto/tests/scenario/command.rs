@@ -117,12 +117,7 @@ impl Scenario {
                 s.world.crash(host);
                 s.world.host(host).restart_worker();
             },
-            "shutdown" => |s, host| {
-                let now = s.world.now;
-                if let Some(worker) = &mut s.world.host(host).worker {
-                    worker.handle_shutdown(now);
-                }
-            },
+            "shutdown" => |s, host| s.world.shut_down(host),
             "other-version" => |s, host| s.world.host(host).other_version = true,
             _ => return Err("no such command".into()),
         };
