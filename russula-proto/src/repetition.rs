@@ -47,6 +47,8 @@ pub struct RepetitionFacts {
     pub clients: Option<Milestone>,
     /// Whether the repetition is to be given up.
     pub give_up: bool,
+    /// Whether the servers are to go on after the clients are done.
+    pub hold_servers: bool,
 }
 
 impl RepetitionPhase {
@@ -73,7 +75,8 @@ impl RepetitionPhase {
                 (servers(Milestone::Ready) && clients(Milestone::Ready), Self::StartingServers)
             }
             Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
-            Self::RunningClients | Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
+            Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
+            Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
             Self::StoppingServers => (servers(Milestone::Done), Self::Over),
             Self::Over => (false, Self::Over),
         };
@@ -89,6 +92,7 @@ impl RepetitionPhase {
 pub struct Repetition {
     phase: RepetitionPhase,
     give_up: bool,
+    hold_servers: bool,
 }
 
 impl Repetition {
@@ -104,12 +108,17 @@ impl Repetition {
             group.begin(number, program, now);
             group.run_till(Milestone::Ready, now);
         }
-        Self { phase: RepetitionPhase::Preparing, give_up: false }
+        Self { phase: RepetitionPhase::Preparing, give_up: false, hold_servers: false }
     }
 
     /// Where the repetition is.
     pub fn phase(&self) -> RepetitionPhase {
         self.phase
+    }
+
+    /// The user wants the servers to go on after the clients are done, or not any more.
+    pub fn hold_servers(&mut self, hold: bool) {
+        self.hold_servers = hold;
     }
 
     /// The user wants to stop.
@@ -129,7 +138,8 @@ impl Repetition {
         while let Some(next) = self.phase.next(RepetitionFacts {
             servers: servers.reached(),
             clients: clients.reached(),
-            give_up: self.give_up || servers.failure().is_some() || clients.failure().is_some(),
+            give_up: self.has_failed(servers, clients),
+            hold_servers: self.hold_servers,
         }) {
             failed_over |= next == RepetitionPhase::StoppingClients;
             self.phase = next;
@@ -169,7 +179,9 @@ mod tests {
         for servers in milestones {
             for clients in milestones {
                 for give_up in [false, true] {
-                    all.push(RepetitionFacts { servers, clients, give_up });
+                    for hold_servers in [false, true] {
+                        all.push(RepetitionFacts { servers, clients, give_up, hold_servers });
+                    }
                 }
             }
         }
@@ -187,6 +199,7 @@ mod tests {
                 }
                 if next == RepetitionPhase::StoppingServers {
                     assert!(facts.clients == Some(Milestone::Done), "{phase:?} {facts:?}");
+                    assert!(!facts.hold_servers || phase == RepetitionPhase::StoppingClients);
                 }
                 if next == RepetitionPhase::Over {
                     assert!(facts.servers == Some(Milestone::Done), "{phase:?} {facts:?}");
@@ -202,7 +215,7 @@ mod tests {
     fn every_phase_ends_once_both_groups_are_done() {
         for give_up in [false, true] {
             let done = Some(Milestone::Done);
-            let facts = RepetitionFacts { servers: done, clients: done, give_up };
+            let facts = RepetitionFacts { servers: done, clients: done, give_up, hold_servers: false };
             let mut phase = RepetitionPhase::Preparing;
             let mut steps = 0;
             while let Some(next) = phase.next(facts) {

@@ -169,22 +169,46 @@ impl Coordinators {
         }
     }
 
+    /// Begins repetition `number` of a group with `program`, the index of one of its workers' programs.
+    ///
+    /// # Panics
+    /// As [`Coordinator::begin`].
+    pub fn begin(&mut self, group: GroupId, number: u32, program: u16) {
+        self.with(group, |coordinator, now| coordinator.begin(number, program, now));
+    }
+
     /// Takes a group to `milestone` and waits until it is there, whatever notices pass by meanwhile.
     ///
     /// # Errors
-    /// If the repetition fails; then everything that ran has been stopped, as far as it can be reached.
+    /// If the repetition fails, in this group or in another one that has begun it; then everything that ran in
+    /// all of them has been stopped, as far as it can be reached. [`Coordinator::failure`] tells whose it was.
     pub fn run_till(&mut self, group: GroupId, milestone: Milestone) -> Result<(), RunTillError> {
         self.with(group, |coordinator, now| coordinator.run_till(milestone, now));
+        let repetition = self.get(group).repetition();
         loop {
-            let reached = self.get(group).reached();
-            if let (Some(failure), true) = (self.get(group).failure(), reached == Some(Milestone::Done)) {
-                return Err(RunTillError::Failed(failure.clone()));
+            let mut begun = self.groups.iter().filter(|group| group.coordinator.repetition() == repetition);
+            if let Some(failure) = begun.find_map(|group| group.coordinator.failure().cloned()) {
+                self.stop(repetition)?;
+                return Err(RunTillError::Failed(failure));
             }
-            if self.get(group).failure().is_none() && reached >= Some(milestone) {
+            if self.get(group).reached() >= Some(milestone) {
                 return Ok(());
             }
             self.wait(None)?;
         }
+    }
+
+    /// Gives `repetition` up in every group that has begun it, and waits until nothing of it runs any more.
+    fn stop(&mut self, repetition: u32) -> io::Result<()> {
+        let ids = || (0..self.groups.len()).map(GroupId);
+        let begun: Vec<_> = ids().filter(|id| self.get(*id).repetition() == repetition).collect();
+        for &group in &begun {
+            self.with(group, Coordinator::abort);
+        }
+        while begun.iter().any(|group| self.get(*group).reached() != Some(Milestone::Done)) {
+            self.wait(None)?;
+        }
+        Ok(())
     }
 
     /// Tells all workers that the run is over and waits until their connections are closed.

@@ -1,0 +1,16 @@
+//! The supervised driver process, with real processes.
+#![cfg(target_os = "linux")]
+
+mod ending;
+mod logs;
+mod readiness;
+mod roles;
+mod start;
+mod support;
+mod worker_death;
+
+/// The entry of the processes that these tests start from this very program; see [`roles`].
+#[test]
+fn role() {
+    roles::play();
+}

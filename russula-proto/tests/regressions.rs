@@ -1,0 +1,285 @@
+//! Bugs that were found, each under its own name: one machine alone, fed by hand.
+
+use russula_proto::wire::{
+    self, CoordinatorMessage, Goal, Position, Report, Target, Welcome, WorkerMessage, encode_frame,
+};
+use russula_proto::{
+    ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
+    Stage, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp::ZERO;
+
+#[test]
+fn a_connection_that_ends_while_finishing_is_closed_once() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, &opening(&[welcome(1)]), NOW);
+    coordinator.finish(NOW);
+    drain(&mut coordinator);
+    coordinator.handle_end(0, NOW);
+    let closes = drain(&mut coordinator).outputs;
+    let closes = closes.iter().filter(|output| matches!(output, coordinator::Output::Close(0)));
+    assert_eq!(closes.count(), 1);
+}
+
+#[test]
+fn a_peer_rejected_in_the_middle_of_a_segment_ends_the_repetition_at_once() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Ready, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, b"HTTP/1.1 400 Bad Request", NOW);
+    assert_eq!(coordinator.reached(), Some(Milestone::Done));
+}
+
+#[test]
+fn a_worker_that_was_restarted_while_it_ran_is_not_told_to_run_again() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::WorkersRunning, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, Position::Running)]), NOW);
+    drain(&mut coordinator);
+    coordinator.handle_end(0, NOW);
+    let later = NOW + Duration::from_secs(3);
+    coordinator.handle_timeout(later);
+    coordinator.handle_connected(0, later);
+    drain(&mut coordinator);
+    coordinator.handle_bytes(0, &opening(&[welcome(2)]), later);
+    let targets: Vec<Target> = drain(&mut coordinator).goals.iter().map(|goal| goal.target).collect();
+    assert_eq!(targets, [Target::Stop]);
+}
+
+#[test]
+fn a_worker_lost_after_the_repetition_is_done_does_not_fail_it() {
+    let mut coordinator = coordinator(Group::Probe, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Done, NOW);
+    coordinator.handle_connected(0, NOW);
+    let reports = [report(1, Position::Ended(Ending::NotStarted)), report(1, Position::Released)];
+    coordinator.handle_bytes(0, &opening(&[welcome(1)]), NOW);
+    for report in reports {
+        coordinator.handle_bytes(0, &frame(&report), NOW);
+    }
+    assert_eq!(coordinator.reached(), Some(Milestone::Done));
+    coordinator.handle_host_lost(0, "the instance was terminated", NOW);
+    assert_eq!(coordinator.failure(), None);
+    coordinator.begin(2, 0, NOW);
+    let failure = coordinator.failure().expect("the next repetition cannot do without the worker");
+    assert_eq!(failure.to_string(), "worker 0 is lost: the instance was terminated");
+}
+
+#[test]
+fn a_deadline_that_passes_names_whom_it_waited_for() {
+    let mut coordinator = coordinator(Group::Client, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::Done, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, ended(0))]), NOW);
+    drain(&mut coordinator);
+    // The client has ended; that it knows that this was heard is never heard of.
+    coordinator.handle_timeout(NOW + Duration::from_secs(3600));
+    let failure = coordinator.failure().expect("the deadline has passed").to_string();
+    assert_eq!(failure, "the deadline 'programs done' passed after 3600 s: waiting for worker 0");
+}
+
+#[test]
+fn a_finish_that_is_repeated_is_answered_once() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    let mut outputs = vec![];
+    for _ in 0..3 {
+        coordinator.finish(NOW);
+        outputs.extend(drain(&mut coordinator).outputs);
+    }
+    let finished = coordinator::Output::Event(coordinator::Event::Finished);
+    assert_eq!(outputs.iter().filter(|output| **output == finished).count(), 1);
+}
+
+#[test]
+fn the_first_goal_stops_nothing() {
+    let mut worker = attached_worker();
+    worker.handle_bytes(SOCKET, &frame(&goal(1, Target::Ready)), NOW);
+    let events = events(&mut worker);
+    assert_eq!(events, ["repetition 1: WaitCoordInit -> Ready"]);
+}
+
+#[test]
+fn a_goal_counts_although_garbage_follows_it_in_its_segment() {
+    let mut worker = attached_worker();
+    let mut segment = frame(&goal(1, Target::Ready));
+    segment.extend_from_slice(&[0xff; 8]);
+    worker.handle_bytes(SOCKET, &segment, NOW);
+    assert_eq!((worker.repetition(), worker.state()), (1, "Ready"));
+}
+
+#[test]
+fn bytes_that_were_sent_take_no_room_in_the_queue_of_a_link() {
+    let mut link = Link::dialed();
+    for _ in 0..100 {
+        link.send(&report(1, ended(4096)));
+        let all_but_one = link.outgoing().len() - 1;
+        link.handle_sent(all_but_one);
+    }
+    assert_eq!(link.outgoing().len(), 1);
+}
+
+#[test]
+fn a_server_that_is_stopped_before_it_listens_is_never_said_to_run() {
+    let mut worker = attached_worker();
+    worker.handle_bytes(SOCKET, &frame(&goal(1, Target::Run)), NOW);
+    worker.handle_shutdown(NOW);
+    assert_eq!(worker.state(), "Killing");
+    let stages: Vec<Stage> = reports(&worker).iter().map(|report| report.position.stage()).collect();
+    assert!(!stages.contains(&Stage::Running), "{stages:?}");
+}
+
+#[test]
+fn a_program_that_the_worker_stops_unasked_fails_the_repetition() {
+    for group in [Group::Server, Group::Client] {
+        let mut coordinator = coordinator(group, 1);
+        coordinator.begin(1, 0, NOW);
+        coordinator.run_till(Milestone::WorkersRunning, NOW);
+        coordinator.handle_connected(0, NOW);
+        coordinator.handle_bytes(0, &opening(&[welcome(1), report(1, Position::Running)]), NOW);
+        let Position::Ended(Ending::Exited(outcome)) = ended(0) else { unreachable!("see `ended`") };
+        let stopped = Position::Ended(Ending::Stopped(Outcome { exit: Exit::Signal(15), ..outcome }));
+        coordinator.handle_bytes(0, &frame(&report(1, stopped)), NOW);
+        let failure = coordinator.failure().expect("nobody wanted it to stop").to_string();
+        assert_eq!(failure, "worker 0: the driver was stopped, signal 15");
+    }
+}
+
+const SOCKET: ConnectionId = ConnectionId(0);
+
+/// A worker whose coordinator has just been welcomed.
+fn attached_worker() -> Worker {
+    let identity = Identity { run: "demo".parse().expect("a valid run id"), group: Group::Server, index: 0 };
+    let mut worker = Worker::new(WorkerConfig {
+        identity: identity.clone(),
+        session: 1,
+        programs: 1,
+        program_version: Text::default(),
+        limits: Default::default(),
+    });
+    worker.handle_accepted(SOCKET, NOW);
+    worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
+    events(&mut worker);
+    worker
+}
+
+/// The reports that wait to be sent.
+fn reports(worker: &Worker) -> Vec<Report> {
+    let mut rest = worker.outgoing(SOCKET);
+    let mut link = Link::accepted();
+    let mut reports = vec![];
+    while !rest.is_empty() {
+        match link.receive(&mut rest).expect("a worker sends what can be decoded") {
+            Some(WorkerMessage::Report(report)) => reports.push(report),
+            Some(WorkerMessage::Welcome(_) | WorkerMessage::Refused(_)) | None => {}
+        }
+    }
+    reports
+}
+
+/// The worker's events until it comes to rest, in words.
+fn events(worker: &mut Worker) -> Vec<String> {
+    use worker::Output;
+    let mut events = vec![];
+    loop {
+        match worker.poll_output() {
+            Output::Wait(_) => return events,
+            Output::Event(event) => events.push(event.to_string()),
+            Output::Transmit(_)
+            | Output::Close(_)
+            | Output::Start { .. }
+            | Output::Terminate
+            | Output::Kill
+            | Output::Finished(_) => {}
+        }
+    }
+}
+
+fn coordinator(group: Group, workers: u16) -> Coordinator {
+    let run = "demo".parse().expect("a valid run id");
+    Coordinator::new(CoordinatorConfig { run, group, workers, limits: Default::default(), seed: 1 }, NOW)
+}
+
+/// What a peer sends at the beginning of a connection.
+fn opening<M: Serialize>(messages: &[M]) -> Vec<u8> {
+    let mut bytes = wire::preamble().to_vec();
+    messages.iter().for_each(|message| encode_frame(message, &mut bytes));
+    bytes
+}
+
+fn welcome(session: u64) -> WorkerMessage {
+    WorkerMessage::Welcome(Welcome { session, programs: 1, program_version: Text::tail_of("1.0") })
+}
+
+fn report(repetition: u32, position: Position) -> WorkerMessage {
+    WorkerMessage::Report(Report { repetition, position })
+}
+
+/// The end of a program that wrote `stderr_bytes` to stderr.
+fn ended(stderr_bytes: usize) -> Position {
+    Position::Ended(Ending::Exited(Outcome {
+        exit: Exit::Code(0),
+        duration_us: 1,
+        cpu_us: 1,
+        max_rss_bytes: 1,
+        voluntary_switches: 0,
+        involuntary_switches: 0,
+        stderr_tail: Text::tail_of(&"x".repeat(stderr_bytes)),
+    }))
+}
+
+fn goal(repetition: u32, target: Target) -> CoordinatorMessage {
+    CoordinatorMessage::Goal(Goal { repetition, program: 0, target })
+}
+
+fn frame<M: Serialize>(message: &M) -> Vec<u8> {
+    let mut bytes = vec![];
+    encode_frame(message, &mut bytes);
+    bytes
+}
+
+/// What a coordinator did until it came to rest.
+#[derive(Debug)]
+struct Drained {
+    /// Without `Transmit`.
+    outputs: Vec<coordinator::Output>,
+    /// The goals that the sockets took.
+    goals: Vec<Goal>,
+}
+
+fn drain(coordinator: &mut Coordinator) -> Drained {
+    use coordinator::Output;
+    let mut drained = Drained { outputs: vec![], goals: vec![] };
+    loop {
+        match coordinator.poll_output() {
+            Output::Wait(_) => return drained,
+            Output::Transmit(index) => {
+                let bytes = coordinator.outgoing(index).to_vec();
+                coordinator.handle_sent(index, bytes.len(), NOW);
+                drained.goals.extend(goals(&bytes));
+            }
+            output @ (Output::Dial(_) | Output::Close(_) | Output::Event(_)) => drained.outputs.push(output),
+        }
+    }
+}
+
+/// The goals in whole frames, after a preamble or not.
+fn goals(bytes: &[u8]) -> Vec<Goal> {
+    let mut rest = bytes.strip_prefix(&wire::preamble()).unwrap_or(bytes);
+    let mut decoder = wire::Decoder::default();
+    let mut goals = vec![];
+    while !rest.is_empty() {
+        match decoder.decode(&mut rest).expect("a coordinator sends what can be decoded") {
+            Some(CoordinatorMessage::Goal(goal)) => goals.push(goal),
+            Some(CoordinatorMessage::Hello(_) | CoordinatorMessage::Finish) | None => {}
+        }
+    }
+    goals
+}
