@@ -4,8 +4,8 @@ use russula_proto::wire::{
     self, CoordinatorMessage, Goal, Position, Report, Target, Welcome, WorkerMessage, encode_frame,
 };
 use russula_proto::{
-    ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
-    Stage, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+    ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Failure, Group, Identity, Link, Milestone,
+    Outcome, Stage, StartFailure, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -150,6 +150,18 @@ fn a_program_that_the_worker_stops_unasked_fails_the_repetition() {
         let failure = coordinator.failure().expect("nobody wanted it to stop").to_string();
         assert_eq!(failure, "worker 0: the driver was stopped, signal 15");
     }
+}
+
+#[test]
+fn the_text_of_a_start_failure_is_a_sentence() {
+    let failure = StartFailure::spawn("No such file or directory (os error 2)");
+    let failure = Failure::Worker { index: 1, ending: Ending::StartFailed(failure) };
+    assert_eq!(
+        failure.to_string(),
+        "worker 1: the driver did not start: the program cannot be started: No such file or directory (os error 2)"
+    );
+    let failure = Failure::Worker { index: 1, ending: Ending::NotStarted };
+    assert_eq!(failure.to_string(), "worker 1: the driver was not started");
 }
 
 const SOCKET: ConnectionId = ConnectionId(0);
