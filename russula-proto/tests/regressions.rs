@@ -164,6 +164,40 @@ fn the_text_of_a_start_failure_is_a_sentence() {
     assert_eq!(failure.to_string(), "worker 1: the driver was not started");
 }
 
+#[test]
+fn nobody_waits_for_the_stop_of_a_worker_that_never_answered() {
+    let begin = || {
+        let mut coordinator = coordinator(Group::Server, 2);
+        coordinator.begin(1, 0, NOW);
+        coordinator.run_till(Milestone::Ready, NOW);
+        coordinator.handle_connection_failed(0, "connection refused", NOW);
+        coordinator
+    };
+    let mut interrupted = begin();
+    interrupted.abort(NOW);
+    assert_eq!(interrupted.reached(), Some(Milestone::Done));
+
+    let mut late = begin();
+    late.handle_timeout(NOW + Duration::from_secs(30));
+    assert!(late.failure().is_some_and(Failure::is_deadline));
+    assert_eq!(late.reached(), Some(Milestone::Done));
+}
+
+#[test]
+fn a_worker_that_answers_after_the_interrupt_starts_nothing() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::WorkersRunning, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.abort(NOW);
+    drain(&mut coordinator);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(0, Position::Idle)]), NOW);
+    let targets: Vec<Target> = drain(&mut coordinator).goals.iter().map(|goal| goal.target).collect();
+    assert_eq!(targets, [Target::Release]);
+    coordinator.begin(2, 0, NOW);
+    assert_eq!(coordinator.failure(), None, "the next repetition can use the worker");
+}
+
 const SOCKET: ConnectionId = ConnectionId(0);
 
 /// A worker whose coordinator has just been welcomed.
