@@ -11,6 +11,7 @@
 //! abort GROUP / finish GROUP
 //! repetition NUMBER [PROGRAM]                        over the servers and the clients
 //! give-up                                            the user interrupts it
+//! hold-servers yes|no                                the servers go on after the clients, or not any more
 //! run until idle | run until over | run until GROUP MILESTONE | run for 5s
 //! cut HOST / cut-unnoticed HOST / refuse HOST / accept HOST / hold HOST / release HOST
 //! crash HOST / restart HOST / shutdown HOST / lost HOST "reason"
@@ -68,6 +69,10 @@ impl Scenario {
             }
             "give-up" => {
                 self.world.give_up();
+                words.end()
+            }
+            "hold-servers" => {
+                self.world.hold_servers(words.next("yes or no")? == "yes");
                 words.end()
             }
             "run" => self.run(words),
