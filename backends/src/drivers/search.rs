@@ -93,7 +93,7 @@ impl fmt::Display for Flaw {
 /// Looks whether there is a program at `path`.
 ///
 /// What this user may not even look at counts as missing, as it does in a shell.
-pub(super) fn look_at(path: &Path) -> Half {
+pub(crate) fn look_at(path: &Path) -> Half {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_ok() => {
             Half::Unusable(Flaw::DanglingLink)
@@ -107,7 +107,7 @@ pub(super) fn look_at(path: &Path) -> Half {
 }
 
 /// The program `name` in the first directory of `path` that has it, as a shell would find it.
-pub(super) fn program_on_path(name: &str, path: &std::ffi::OsStr) -> Option<PathBuf> {
+pub(crate) fn program_on_path(name: &str, path: &std::ffi::OsStr) -> Option<PathBuf> {
     let dirs = std::env::split_paths(path).filter(|dir| !dir.as_os_str().is_empty());
     dirs.map(|dir| dir.join(name)).find(|program| look_at(program) == Half::Usable)
 }

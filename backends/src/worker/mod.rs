@@ -3,6 +3,7 @@
 //! It is a binary of its own, `russula-worker`, for measured hosts: one thread, no runtime, nothing that wakes
 //! up by itself. The `runner` contains it as well and starts itself as a worker in a local run.
 
+mod drivers;
 mod options;
 mod programs;
 mod shutdown;
@@ -19,9 +20,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-pub use options::{DriverEntry, GroupName, parse_interval, parse_limit};
+pub use drivers::DriverEntry;
+pub use options::{GroupName, parse_interval, parse_limit};
 
 /// The first argument that makes the program a guard; see [`crate::process`].
 pub const GUARD_COMMAND: &str = "guard";
@@ -54,7 +56,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, guard_args: &[&str]) -> Ex
             ExitCode::from(exit_code(reason))
         }
         Err(error) => {
-            error!("{error}");
+            // Not by the log, which RUST_LOG may have turned off.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(2)
         }
     }

@@ -1,5 +1,7 @@
 //! The command line of a worker: it alone decides what may be run.
 
+use super::drivers::{DriverArg, DriverArgError, DriverEntry};
+use crate::drivers::Role;
 use crate::scenario::{Scenario, ScenarioError};
 use clap::{Parser, ValueEnum};
 use russula_proto::{Group, RunId};
@@ -7,7 +9,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// Most drivers that a worker can be given.
@@ -15,21 +16,23 @@ const DRIVERS_MAX: usize = 256;
 
 /// A worker of a netbench run: waits for a coordinator and runs netbench drivers when it is told to.
 ///
-/// A worker runs only what this command line names. The coordinator (`runner attach`, or a program built on
-/// the library) chooses among the drivers by their place in the list, tells when to start and when to stop,
-/// and gets the outcome. Results and logs are written below --out.
+/// A worker runs only what this command line names. The coordinator (`runner attach`, or a program
+/// built on the library) chooses among the drivers by their place in the list, says when to start and
+/// when to stop, and gets the outcome of each. Results and logs are written below --out.
 ///
 /// By hand, with one server and one client, each on a host of its own:
 ///
-///   server$ russula-worker server --listen 10.0.0.1:9000 --scenario s.json --driver tcp=/usr/local/bin/s2n-netbench-driver-server-tcp
-///   client$ russula-worker client --listen 10.0.0.2:9000 --scenario s.json --driver tcp=/usr/local/bin/s2n-netbench-driver-client-tcp --server 10.0.0.1:4433
-///   anywhere$ runner attach --scenario s.json --driver tcp --server 10.0.0.1:9000 --client 10.0.0.2:9000
+///   server$ russula-worker server --listen 10.0.0.1:9000 --scenario s.json --driver tcp
+///   client$ russula-worker client --listen 10.0.0.2:9000 --scenario s.json --driver tcp \
+///               --server 10.0.0.1:4433
+///   anywhere$ runner attach --scenario s.json --driver tcp \
+///               --server 10.0.0.1:9000 --client 10.0.0.2:9000
 ///
-/// The worker ends with 0 when the coordinator says that the run is over, with 2 for a bad command line, with 3
-/// when the coordinator went away and did not come back, and with 130 when a signal told it to end. In each case
-/// the driver is stopped first.
+/// --driver NAME looks for s2n-netbench-driver-server-NAME and s2n-netbench-driver-client-NAME in
+/// --driver-dir, then in the cache that `runner driver install` fills, then on PATH. The driver
+/// `embedded` is also found beside this program. --driver NAME=PATH takes any program, under any name.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "russula-worker", version, verbatim_doc_comment)]
+#[command(name = "russula-worker", version, verbatim_doc_comment, after_long_help = EXIT_CODES)]
 pub(super) struct Options {
     /// What this host does
     #[arg(value_enum)]
@@ -51,9 +54,13 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", required_if_eq_any([("group", "server"), ("group", "client")]))]
     pub(super) scenario: Option<PathBuf>,
 
-    /// A driver and its program for this group; repeat it in the order that the coordinator uses
-    #[arg(long = "driver", value_name = "NAME=PATH")]
-    pub(super) drivers: Vec<DriverEntry>,
+    /// A driver, by name or with its program for this group; repeat it in the coordinator's order
+    #[arg(long = "driver", value_name = "NAME[=PATH]")]
+    pub(super) drivers: Vec<DriverArg>,
+
+    /// Directory with driver programs, looked at before the driver cache and PATH
+    #[arg(long, value_name = "DIR")]
+    pub(super) driver_dir: Option<PathBuf>,
 
     /// Address that the driver uses on this host [default: that of --listen]
     #[arg(long, value_name = "IP")]
@@ -96,6 +103,16 @@ pub(super) struct Options {
     pub(super) exit_with_stdin: bool,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  the coordinator said that the run is over
+    2  a bad command line, or an address that cannot be listened on: nothing was started
+    3  the coordinator went away and did not come back within --orphan-timeout
+  130  a signal told the worker to end (or, with --exit-with-stdin, the end of stdin)
+
+In each case the driver is stopped first. A worker that is killed takes its driver with it.
+One line on stdout says where the worker listens; its log goes to stderr, RUST_LOG sets the level.";
+
 /// The groups, as they are called on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GroupName {
@@ -120,33 +137,6 @@ impl From<GroupName> for Group {
 impl fmt::Display for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Group::from(*self).name())
-    }
-}
-
-/// `NAME=PATH`: a driver and the program that it is on this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriverEntry {
-    /// Name of the driver, as in `results/<scenario>/<driver>/`.
-    pub name: String,
-    /// The program.
-    pub path: PathBuf,
-}
-
-impl FromStr for DriverEntry {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((name, path)) = text.split_once('=') else {
-            return Err("expected NAME=PATH, such as tcp=/usr/bin/s2n-netbench-driver-server-tcp".into());
-        };
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(legal) {
-            return Err(format!("{name:?} is no driver name: expected letters, digits, '-', '_' and '.'"));
-        }
-        if path.is_empty() {
-            return Err(format!("the path of the program of {name} is missing after '='"));
-        }
-        Ok(Self { name: name.into(), path: path.into() })
     }
 }
 
@@ -179,8 +169,12 @@ pub(super) enum OptionsError {
         "--server was given {given} times, the scenario has {expected} servers: give one address for each"
     )]
     Servers { given: usize, expected: usize },
-    #[error("a {0} needs at least one --driver NAME=PATH")]
+    #[error("a {0} needs at least one --driver")]
     NoDriver(Group),
+    #[error("a probe runs nothing: leave --driver out")]
+    DriverOfProbe,
+    #[error("{0}")]
+    Driver(#[from] DriverArgError),
     #[error("--driver was given {0} times, at most {DRIVERS_MAX} are possible")]
     TooManyDrivers(usize),
     #[error("--driver {0} was given twice")]
@@ -193,16 +187,7 @@ impl Options {
     pub(super) fn prepare(&self) -> Result<Prepared, OptionsError> {
         let group = Group::from(self.group);
         let scenario = self.scenario.as_deref().map(Scenario::load).transpose()?;
-        if group != Group::Probe && self.drivers.is_empty() {
-            return Err(OptionsError::NoDriver(group));
-        }
-        if self.drivers.len() > DRIVERS_MAX {
-            return Err(OptionsError::TooManyDrivers(self.drivers.len()));
-        }
-        let mut names = BTreeSet::new();
-        if let Some(twice) = self.drivers.iter().find(|driver| !names.insert(&driver.name)) {
-            return Err(OptionsError::DriverTwice(twice.name.clone()));
-        }
+        let drivers = self.find_drivers(group)?;
         if let Some(scenario) = &scenario {
             self.check_against(scenario, group)?;
         }
@@ -220,11 +205,32 @@ impl Options {
             },
             traces: scenario.as_ref().map(|s| s.traces().to_vec()).unwrap_or_default(),
             multiplex: scenario.as_ref().is_some_and(Scenario::needs_multiplex),
-            drivers: self.drivers.clone(),
+            drivers,
             out: absolute(self.out.clone())?,
             sample_interval: (!self.sample_interval.is_zero()).then_some(self.sample_interval),
             stock_collector: self.stock_collector.clone(),
         })
+    }
+
+    fn find_drivers(&self, group: Group) -> Result<Vec<DriverEntry>, OptionsError> {
+        let role = match group {
+            Group::Server => Role::Server,
+            Group::Client => Role::Client,
+            Group::Probe if self.drivers.is_empty() => return Ok(Vec::new()),
+            Group::Probe => return Err(OptionsError::DriverOfProbe),
+        };
+        if self.drivers.is_empty() {
+            return Err(OptionsError::NoDriver(group));
+        }
+        if self.drivers.len() > DRIVERS_MAX {
+            return Err(OptionsError::TooManyDrivers(self.drivers.len()));
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.drivers.iter().find(|driver| !names.insert(&driver.name)) {
+            return Err(OptionsError::DriverTwice(twice.name.clone()));
+        }
+        let find = |driver: &DriverArg| driver.find(role, self.driver_dir.as_deref());
+        Ok(self.drivers.iter().map(find).collect::<Result<_, _>>()?)
     }
 
     fn check_against(&self, scenario: &Scenario, group: Group) -> Result<(), OptionsError> {

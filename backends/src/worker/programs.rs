@@ -1,6 +1,7 @@
 //! A worker's programs: netbench drivers, each in a supervised process with a result file.
 
-use super::options::{DriverEntry, Prepared};
+use super::drivers::DriverEntry;
+use super::options::Prepared;
 use crate::collector::{self, Collector, Header};
 use crate::drivers::EMBEDDED;
 use crate::layout::{self, Turn};
