@@ -8,6 +8,7 @@ mod report;
 
 use crate::run::RunError;
 use clap::{ArgAction, Parser, Subcommand};
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -79,7 +80,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error}");
+            let _ = writeln!(stderr, "error: {}", with_causes(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -92,11 +93,11 @@ enum CommandError {
     Input(String),
     #[error("{0}")]
     Run(#[from] RunError),
-    #[error("{0}")]
+    #[error(transparent)]
     Report(#[from] crate::report::ReportError),
-    #[error("{0}")]
+    #[error(transparent)]
     Drivers(#[from] backends::drivers::DriverError),
-    #[error("{0}")]
+    #[error(transparent)]
     Install(#[from] backends::drivers::install::InstallError),
 }
 
@@ -108,6 +109,21 @@ impl CommandError {
             Self::Run(error) => error.exit_code(),
         }
     }
+}
+
+/// An error with its causes, apart from those that its message tells already.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
 }
 
 fn init_log(verbose: u8) {
@@ -123,6 +139,8 @@ fn init_log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(use_color(&std::io::stderr()))
         .with_target(false)
+        // It would panic where stderr is full or closed.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Most repetitions of a run.
 const REPEAT_MAX: u32 = 10_000;
 
+/// The exit code of a run whose report could not be written.
+const INFRASTRUCTURE: u8 = 3;
+
 /// Options of every run.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
@@ -56,14 +59,13 @@ impl RunOptions {
         Ok(names)
     }
 
-    /// Writes the report and shows what came of the run.
+    /// Shows what came of the run, and writes the report.
     pub(super) fn show(
         &self,
         directory: &RunDirectory,
         outcome: &Outcome,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
-        let report = report::write(directory.path())?;
         let mut stdout = std::io::stdout().lock();
         let text = if self.json {
             let mut json = serde_json::to_string_pretty(&outcome.summary)
@@ -76,9 +78,20 @@ impl RunOptions {
         // A closed stdout is the reader's wish; the files are there.
         let _ = stdout.write_all(text.as_bytes());
         let mut stderr = std::io::stderr();
-        let _ = writeln!(stderr, "report:  {}", report.display());
+        let mut exit_code = outcome.exit_code;
+        match report::write(directory.path()) {
+            Ok(report) => {
+                let _ = writeln!(stderr, "report:  {}", report.display());
+            }
+            Err(error) => {
+                let _ = writeln!(stderr, "error: {}", super::with_causes(&error));
+                if exit_code == 0 {
+                    exit_code = INFRASTRUCTURE;
+                }
+            }
+        }
         let _ = writeln!(stderr, "results: {}", directory.path().join("results").display());
-        Ok(ExitCode::from(outcome.exit_code))
+        Ok(ExitCode::from(exit_code))
     }
 }
 

@@ -129,6 +129,17 @@ impl RunDirectory {
         self.update_record(|value| value["state"] = state.into())
     }
 
+    /// Says in `run.json` why there is no summary, as far as it can be written.
+    pub fn note_failure(&self, error: &RunError) {
+        let noted = self.update_record(|value| {
+            value["state"] = "failed".into();
+            value["error"] = error.to_string().into();
+        });
+        if let Err(error) = noted {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Writes `summary.json`.
     pub(super) fn write_summary(&self, summary: &Summary) -> Result<(), RunError> {
         self.replace("summary.json", summary)
