@@ -1,7 +1,7 @@
 //! A worker over TCP: listens for its coordinator and hands its programs to whoever runs them.
 
 use super::READ_BUFFER_LEN;
-use super::socket::{Received, Socket};
+use super::socket::{Readable, Received, Socket};
 use crate::clock::Clock;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -151,7 +151,9 @@ impl<P: Programs> WorkerDriver<P> {
                             self.worker.handle_shutdown(self.clock.now());
                         }
                     }
-                    Token(connection) => self.handle_ready(ConnectionId(connection as u64)),
+                    Token(connection) => {
+                        self.handle_ready(ConnectionId(connection as u64), Readable::of(event));
+                    }
                 }
             }
             let now = self.clock.now();
@@ -215,7 +217,7 @@ impl<P: Programs> WorkerDriver<P> {
                             self.worker.handle_accepted(connection, self.clock.now());
                             // Before the next one: a coordinator that has said hello already is not
                             // taken for a silent stranger and does not make room for those behind it.
-                            self.handle_ready(connection);
+                            self.handle_ready(connection, Readable::Bytes);
                             self.carry_out();
                         }
                         Err(error) => warn!(%peer, "cannot serve a connection: {error}"),
@@ -234,14 +236,20 @@ impl<P: Programs> WorkerDriver<P> {
         self.accept_again = Some(self.clock.now());
     }
 
-    fn handle_ready(&mut self, connection: ConnectionId) {
+    fn handle_ready(&mut self, connection: ConnectionId, readable: Readable) {
         self.send(connection);
+        if readable == Readable::Nothing {
+            return;
+        }
         loop {
             let Some(socket) = self.sockets.get_mut(&connection) else { return };
             match socket.receive(&mut self.buffer) {
                 Ok(Received::Bytes(len)) => {
                     self.worker.handle_bytes(connection, &self.buffer[..len], self.clock.now());
                     self.carry_out();
+                    if readable.is_drained_by(len, self.buffer.len()) {
+                        return;
+                    }
                 }
                 Ok(Received::Nothing) => return,
                 Ok(Received::End) => return self.end(connection),

@@ -22,12 +22,15 @@ use std::thread;
 use std::time::Duration;
 
 /// Longest wait for something that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest run of a whole test, so that a wait inside it fails first and by its own name.
+const TEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// Stack of a worker's thread, so that a thousand of them fit into little memory.
 pub(crate) const STACK_LEN: usize = 256 * 1024;
 
-/// Runs `body` on a thread of its own, and fails with `name` when it takes longer than [`PATIENCE`].
+/// Runs `body` on a thread of its own, and fails with `name` when it takes longer than [`TEST_LIMIT`].
 pub(crate) fn within<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -35,9 +38,9 @@ pub(crate) fn within<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + S
         let _ = done.send(body());
     });
     let thread = thread.expect("a thread for the test");
-    match result.recv_timeout(PATIENCE) {
+    match result.recv_timeout(TEST_LIMIT) {
         Ok(value) => value,
-        Err(RecvTimeoutError::Timeout) => panic!("'{name}' took longer than {PATIENCE:?}"),
+        Err(RecvTimeoutError::Timeout) => panic!("'{name}' took longer than {TEST_LIMIT:?}"),
         Err(RecvTimeoutError::Disconnected) => match thread.join() {
             Ok(()) => panic!("'{name}' ended without a result"),
             Err(panic) => std::panic::resume_unwind(panic),

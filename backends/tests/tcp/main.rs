@@ -7,6 +7,7 @@ mod common;
 mod proxy;
 
 mod broken_paths;
+mod readiness;
 mod strangers;
 mod takeover;
 mod workflows;
