@@ -6,9 +6,9 @@ mod local;
 mod options;
 mod report;
 
+use crate::causes::with_causes;
 use crate::run::RunError;
 use clap::{ArgAction, Parser, Subcommand};
-use std::error::Error;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -109,21 +109,6 @@ impl CommandError {
             Self::Run(error) => error.exit_code(),
         }
     }
-}
-
-/// An error with its causes, apart from those that its message tells already.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }
 
 fn init_log(verbose: u8) {

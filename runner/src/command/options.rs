@@ -1,6 +1,7 @@
 //! What every verb that runs a scenario is told, and what it does with the result.
 
 use super::CommandError;
+use crate::causes::with_causes;
 use crate::report;
 use crate::run::{Outcome, RunDirectory};
 use crate::table::{self, Style};
@@ -79,16 +80,19 @@ impl RunOptions {
         let _ = stdout.write_all(text.as_bytes());
         let mut stderr = std::io::stderr();
         let mut exit_code = outcome.exit_code;
-        match report::write(directory.path()) {
-            Ok(report) => {
+        // Without its summary there is nothing to report on, and the user knows why.
+        let report = outcome.is_written.then(|| report::write(directory.path()));
+        match report {
+            Some(Ok(report)) => {
                 let _ = writeln!(stderr, "report:  {}", report.display());
             }
-            Err(error) => {
-                let _ = writeln!(stderr, "error: {}", super::with_causes(&error));
+            Some(Err(error)) => {
+                let _ = writeln!(stderr, "error: {}", with_causes(&error));
                 if exit_code == 0 {
                     exit_code = INFRASTRUCTURE;
                 }
             }
+            None => {}
         }
         let _ = writeln!(stderr, "results: {}", directory.path().join("results").display());
         Ok(ExitCode::from(exit_code))

@@ -129,6 +129,15 @@ impl RunDirectory {
         self.update_record(|value| value["state"] = state.into())
     }
 
+    /// Whether its file system takes no more; drivers that fail cannot say so then.
+    pub(super) fn is_on_full_disk(&self) -> bool {
+        /// Less than this is no room.
+        const ROOM_MIN_BYTES: u64 = 64 * 1024;
+
+        let stat = rustix::fs::statvfs(&self.path);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES)
+    }
+
     /// Says in `run.json` why there is no summary, as far as it can be written.
     pub fn note_failure(&self, error: &RunError) {
         let noted = self.update_record(|value| {

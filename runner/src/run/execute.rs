@@ -28,6 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Outcome {
     /// All of it.
     pub summary: Summary,
+    /// Whether it is on disk, for the report.
+    pub is_written: bool,
     /// See `runner --help`.
     pub exit_code: u8,
 }
@@ -75,7 +77,7 @@ pub fn run(
         drivers: driver_summaries,
     };
     let written = directory.write_summary(&summary).and_then(|()| directory.write_state("done"));
-    let mut exit_code = ending.exit_code;
+    let (is_written, mut exit_code) = (written.is_ok(), ending.exit_code);
     if let Err(error) = written {
         // What is known is shown all the same.
         progress.message(&format!("error: {error}"));
@@ -84,7 +86,7 @@ pub fn run(
         }
         summary.error.get_or_insert(error.to_string());
     }
-    Ok(Outcome { summary, exit_code })
+    Ok(Outcome { summary, is_written, exit_code })
 }
 
 /// How something ended, for the exit code.
@@ -310,7 +312,7 @@ impl<'a> Execution<'a> {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
         let failure =
             [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
-        let verdict = match failure {
+        let mut verdict = match failure {
             _ if self.interrupted => Verdict {
                 status: Status::Interrupted,
                 exit_code: 130,
@@ -318,7 +320,10 @@ impl<'a> Execution<'a> {
             },
             None => Verdict::OK,
             Some((group, failure)) => {
-                let error = explain::explain(self.hosts, group, failure);
+                let mut error = explain::explain(self.hosts, group, failure);
+                if self.directory.is_on_full_disk() {
+                    error.push_str("; there is no room left on the disk of the run directory");
+                }
                 Verdict { error: Some(error), ..Verdict::of(failure) }
             }
         };
@@ -326,12 +331,18 @@ impl<'a> Execution<'a> {
             collect::repair(self.plan, turn, self.hosts, self.directory);
         }
         let collect = |coordinator| collect::hosts(self.plan, turn, self.hosts, coordinator, self.directory);
+        let (servers, clients) = (collect(servers), collect(clients));
+        if let Some(error) = collect::missing_result(self.hosts, &servers, &clients)
+            && verdict.status == Status::Ok
+        {
+            verdict = Verdict::infrastructure(error);
+        }
         let summary = RepetitionSummary {
             status: verdict.status,
             duration_s: duration.as_secs_f64(),
             error: verdict.error.clone(),
-            servers: collect(servers),
-            clients: collect(clients),
+            servers,
+            clients,
         };
         if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
             let driver = &self.plan.drivers[usize::from(turn.driver)].name;

@@ -12,4 +12,6 @@ mod bench;
 mod deaths;
 mod driver_failures;
 mod full_disk;
+mod good_runs;
 mod interrupts;
+mod stock;
