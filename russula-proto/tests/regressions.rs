@@ -1,16 +1,16 @@
-//! Bugs that were found, each under its own name: one machine alone, fed by hand.
+//! Bugs that were found, each under its own name.
 
-use russula_proto::wire::{
-    self, CoordinatorMessage, Goal, Position, Report, Target, Welcome, WorkerMessage, encode_frame,
+mod by_hand;
+
+use by_hand::{
+    NOW, SOCKET, attached_worker, coordinator, drain, ended, events, frame, goal, opening, report, reports,
+    welcome,
 };
+use russula_proto::wire::{Position, Target};
 use russula_proto::{
-    ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Milestone, Outcome,
-    Stage, Text, Timestamp, Worker, WorkerConfig, coordinator, worker,
+    Ending, Exit, Failure, Group, Link, Milestone, Outcome, Stage, StartFailure, coordinator,
 };
-use serde::Serialize;
 use std::time::Duration;
-
-const NOW: Timestamp = Timestamp::ZERO;
 
 #[test]
 fn a_connection_that_ends_while_finishing_is_closed_once() {
@@ -152,134 +152,48 @@ fn a_program_that_the_worker_stops_unasked_fails_the_repetition() {
     }
 }
 
-const SOCKET: ConnectionId = ConnectionId(0);
-
-/// A worker whose coordinator has just been welcomed.
-fn attached_worker() -> Worker {
-    let identity = Identity { run: "demo".parse().expect("a valid run id"), group: Group::Server, index: 0 };
-    let mut worker = Worker::new(WorkerConfig {
-        identity: identity.clone(),
-        session: 1,
-        programs: 1,
-        program_version: Text::default(),
-        limits: Default::default(),
-    });
-    worker.handle_accepted(SOCKET, NOW);
-    worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
-    events(&mut worker);
-    worker
+#[test]
+fn the_text_of_a_start_failure_is_a_sentence() {
+    let failure = StartFailure::spawn("No such file or directory (os error 2)");
+    let failure = Failure::Worker { index: 1, ending: Ending::StartFailed(failure) };
+    assert_eq!(
+        failure.to_string(),
+        "worker 1: the driver did not start: the program cannot be started: No such file or directory (os error 2)"
+    );
+    let failure = Failure::Worker { index: 1, ending: Ending::NotStarted };
+    assert_eq!(failure.to_string(), "worker 1: the driver was not started");
 }
 
-/// The reports that wait to be sent.
-fn reports(worker: &Worker) -> Vec<Report> {
-    let mut rest = worker.outgoing(SOCKET);
-    let mut link = Link::accepted();
-    let mut reports = vec![];
-    while !rest.is_empty() {
-        match link.receive(&mut rest).expect("a worker sends what can be decoded") {
-            Some(WorkerMessage::Report(report)) => reports.push(report),
-            Some(WorkerMessage::Welcome(_) | WorkerMessage::Refused(_)) | None => {}
-        }
-    }
-    reports
+#[test]
+fn nobody_waits_for_the_stop_of_a_worker_that_never_answered() {
+    let begin = || {
+        let mut coordinator = coordinator(Group::Server, 2);
+        coordinator.begin(1, 0, NOW);
+        coordinator.run_till(Milestone::Ready, NOW);
+        coordinator.handle_connection_failed(0, "connection refused", NOW);
+        coordinator
+    };
+    let mut interrupted = begin();
+    interrupted.abort(NOW);
+    assert_eq!(interrupted.reached(), Some(Milestone::Done));
+
+    let mut late = begin();
+    late.handle_timeout(NOW + Duration::from_secs(30));
+    assert!(late.failure().is_some_and(Failure::is_deadline));
+    assert_eq!(late.reached(), Some(Milestone::Done));
 }
 
-/// The worker's events until it comes to rest, in words.
-fn events(worker: &mut Worker) -> Vec<String> {
-    use worker::Output;
-    let mut events = vec![];
-    loop {
-        match worker.poll_output() {
-            Output::Wait(_) => return events,
-            Output::Event(event) => events.push(event.to_string()),
-            Output::Transmit(_)
-            | Output::Close(_)
-            | Output::Start { .. }
-            | Output::Terminate
-            | Output::Kill
-            | Output::Finished(_) => {}
-        }
-    }
-}
-
-fn coordinator(group: Group, workers: u16) -> Coordinator {
-    let run = "demo".parse().expect("a valid run id");
-    Coordinator::new(CoordinatorConfig { run, group, workers, limits: Default::default(), seed: 1 }, NOW)
-}
-
-/// What a peer sends at the beginning of a connection.
-fn opening<M: Serialize>(messages: &[M]) -> Vec<u8> {
-    let mut bytes = wire::preamble().to_vec();
-    messages.iter().for_each(|message| encode_frame(message, &mut bytes));
-    bytes
-}
-
-fn welcome(session: u64) -> WorkerMessage {
-    WorkerMessage::Welcome(Welcome { session, programs: 1, program_version: Text::tail_of("1.0") })
-}
-
-fn report(repetition: u32, position: Position) -> WorkerMessage {
-    WorkerMessage::Report(Report { repetition, position })
-}
-
-/// The end of a program that wrote `stderr_bytes` to stderr.
-fn ended(stderr_bytes: usize) -> Position {
-    Position::Ended(Ending::Exited(Outcome {
-        exit: Exit::Code(0),
-        duration_us: 1,
-        cpu_us: 1,
-        max_rss_bytes: 1,
-        voluntary_switches: 0,
-        involuntary_switches: 0,
-        stderr_tail: Text::tail_of(&"x".repeat(stderr_bytes)),
-    }))
-}
-
-fn goal(repetition: u32, target: Target) -> CoordinatorMessage {
-    CoordinatorMessage::Goal(Goal { repetition, program: 0, target })
-}
-
-fn frame<M: Serialize>(message: &M) -> Vec<u8> {
-    let mut bytes = vec![];
-    encode_frame(message, &mut bytes);
-    bytes
-}
-
-/// What a coordinator did until it came to rest.
-#[derive(Debug)]
-struct Drained {
-    /// Without `Transmit`.
-    outputs: Vec<coordinator::Output>,
-    /// The goals that the sockets took.
-    goals: Vec<Goal>,
-}
-
-fn drain(coordinator: &mut Coordinator) -> Drained {
-    use coordinator::Output;
-    let mut drained = Drained { outputs: vec![], goals: vec![] };
-    loop {
-        match coordinator.poll_output() {
-            Output::Wait(_) => return drained,
-            Output::Transmit(index) => {
-                let bytes = coordinator.outgoing(index).to_vec();
-                coordinator.handle_sent(index, bytes.len(), NOW);
-                drained.goals.extend(goals(&bytes));
-            }
-            output @ (Output::Dial(_) | Output::Close(_) | Output::Event(_)) => drained.outputs.push(output),
-        }
-    }
-}
-
-/// The goals in whole frames, after a preamble or not.
-fn goals(bytes: &[u8]) -> Vec<Goal> {
-    let mut rest = bytes.strip_prefix(&wire::preamble()).unwrap_or(bytes);
-    let mut decoder = wire::Decoder::default();
-    let mut goals = vec![];
-    while !rest.is_empty() {
-        match decoder.decode(&mut rest).expect("a coordinator sends what can be decoded") {
-            Some(CoordinatorMessage::Goal(goal)) => goals.push(goal),
-            Some(CoordinatorMessage::Hello(_) | CoordinatorMessage::Finish) | None => {}
-        }
-    }
-    goals
+#[test]
+fn a_worker_that_answers_after_the_interrupt_starts_nothing() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    coordinator.begin(1, 0, NOW);
+    coordinator.run_till(Milestone::WorkersRunning, NOW);
+    coordinator.handle_connected(0, NOW);
+    coordinator.abort(NOW);
+    drain(&mut coordinator);
+    coordinator.handle_bytes(0, &opening(&[welcome(1), report(0, Position::Idle)]), NOW);
+    let targets: Vec<Target> = drain(&mut coordinator).goals.iter().map(|goal| goal.target).collect();
+    assert_eq!(targets, [Target::Release]);
+    coordinator.begin(2, 0, NOW);
+    assert_eq!(coordinator.failure(), None, "the next repetition can use the worker");
 }

@@ -289,8 +289,7 @@ impl Coordinator {
 
     /// Gives the repetition up: what runs is stopped, and [`Milestone::Done`] is reached after that.
     pub fn abort(&mut self, now: Timestamp) {
-        self.till = Some(Milestone::Done);
-        self.aborted = true;
+        self.stop_everything();
         self.settle(now);
     }
 
@@ -506,8 +505,19 @@ impl Coordinator {
         if self.failure.is_none() && under_way && self.finishing.is_none() {
             self.failure = Some(failure.clone());
             self.event(Event::Failed(failure));
-            self.till = Some(Milestone::Done);
-            self.aborted = true;
+            self.stop_everything();
+        }
+    }
+
+    fn stop_everything(&mut self) {
+        self.till = Some(Milestone::Done);
+        self.aborted = true;
+        for index in 0..self.peers.len() {
+            // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
+            if self.peers[index].welcome.is_none() && !self.peers[index].is_gone() {
+                self.peers[index].ending = Some(Ending::NotStarted);
+                self.set_stage(index, Stage::Released);
+            }
         }
     }
 
@@ -555,7 +565,11 @@ impl Coordinator {
         }
         let waiting = Waiting::of(late.iter().map(|&index| (index, self.peers[index].last_error.clone())));
         self.fail(Failure::Deadline { phase, limit: self.limit(phase), waiting });
-        if phase == Phase::Stop {
+        if phase == Phase::Ready {
+            // Whoever has not answered in that time is not waited for in the next repetition either.
+            late.retain(|index| self.peers[*index].welcome.is_none());
+            late.into_iter().for_each(|index| self.give_up(index));
+        } else if phase == Phase::Stop {
             // Whoever could not be stopped is left to its host; the run goes on to its end.
             for index in late {
                 self.peers[index].last_error.get_or_insert(PeerError::NotStopped);

@@ -214,6 +214,12 @@ impl World {
         }
     }
 
+    /// The user wants the servers to go on after the clients are done, or not any more.
+    pub(crate) fn hold_servers(&mut self, hold: bool) {
+        self.repetition.as_mut().expect("a repetition has begun").hold_servers(hold);
+        self.settle();
+    }
+
     /// The host says out of band that it will not come back.
     pub(crate) fn lose_host(&mut self, id: HostId, reason: &str) {
         self.with_coordinator(id.group, |c, now| c.handle_host_lost(id.index, reason, now));

@@ -9,6 +9,7 @@ impl Run {
     pub(crate) fn check(&self) {
         for repetition in &self.repetitions {
             self.ends(repetition);
+            self.what_can_succeed_succeeds(repetition);
             self.success_means_success(repetition);
             self.starts_once(repetition);
             self.clients_start_after_servers_run(repetition);
@@ -30,10 +31,19 @@ impl Run {
         );
     }
 
+    /// In time, and a failure says whom it waited for.
     fn ends(&self, repetition: &Repetition) {
         self.rule(repetition.is_over, || format!("repetition {} never ends", repetition.number));
         let named = repetition.failure.as_ref().is_none_or(|failure| !failure.to_string().ends_with("for "));
         self.rule(named, || format!("repetition {}: a failure without a name", repetition.number));
+    }
+
+    /// Connections that break are made again, and nothing else comes of it.
+    fn what_can_succeed_succeeds(&self, repetition: &Repetition) {
+        if self.options.is_benign(repetition.number) {
+            let failure = repetition.failure.as_ref();
+            self.rule(failure.is_none(), || format!("repetition {}: {failure:?}", repetition.number));
+        }
     }
 
     /// Without a failure and an interrupt every client has succeeded, and every server was stopped.

@@ -75,11 +75,11 @@ impl Run {
             self.options.faults.iter().filter(|f| f.0 == number).map(|f| (f.1, f.2)).collect();
         for (at, fault) in faults {
             let wait = (start + at).since(world.now);
-            if world.run_until(wait, over) {
-                break;
+            let is_over = world.run_until(wait, over);
+            if !is_over || matches!(fault, Fault::Heal(_)) {
+                gave_up |= fault == Fault::GiveUp;
+                apply(world, fault);
             }
-            gave_up |= fault == Fault::GiveUp;
-            apply(world, fault);
         }
         let is_over = world.run_until(self.options.bound(), over);
         let mut known = vec![];

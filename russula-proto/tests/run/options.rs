@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) servers: u16,
     pub(crate) clients: u16,
     pub(crate) repetitions: u32,
+    /// No program fails by itself.
+    pub(crate) is_healthy: bool,
     pub(crate) network: NetworkOptions,
     pub(crate) coordinator: CoordinatorLimits,
     pub(crate) worker: WorkerLimits,
@@ -54,8 +56,8 @@ impl Options {
             split: [Split::Whole, Split::Bytes, Split::Random][random.between(0, 2) as usize],
         };
         let coordinator = CoordinatorLimits {
-            attempt: millis(random.between(100, 2000)),
-            reconnect: millis(random.between(500, 8000)),
+            attempt: millis(random.between(500, 2000)),
+            reconnect: millis(random.between(1000, 8000)),
             ready: Duration::from_secs(10),
             start: Duration::from_secs(5),
             run: Duration::from_secs(15),
@@ -67,6 +69,7 @@ impl Options {
             servers,
             clients,
             repetitions,
+            is_healthy: random.chance(50),
             network,
             coordinator,
             worker,
@@ -74,8 +77,7 @@ impl Options {
             faults: vec![],
         };
         let hosts = options.hosts();
-        // Half of the runs have healthy programs, half of them a healthy network.
-        let (healthy, calm) = (random.chance(50), random.chance(50));
+        let (healthy, calm) = (options.is_healthy, random.chance(50));
         for host in &hosts {
             let scripts = (0..repetitions).map(|_| script(random, host.group, healthy)).collect();
             options.scripts.push((*host, scripts));
@@ -94,6 +96,17 @@ impl Options {
         2 * (limits.ready + limits.start + limits.run + limits.stop) + Duration::from_secs(10)
     }
 
+    /// Whether everything that happens up to the end of `repetition` can be got over within the limits:
+    /// connections break, and nothing worse.
+    pub(crate) fn is_benign(&self, repetition: u32) -> bool {
+        let is_benign = |fault: &Fault| match fault {
+            Fault::Cut(_) | Fault::CutUnnoticed(_) | Fault::Stranger(_) | Fault::Silence(_) => true,
+            Fault::Hold(_) | Fault::Refuse(_) | Fault::Heal(_) | Fault::GiveUp => false,
+        };
+        let mut faults = self.faults.iter().filter(|(number, ..)| *number <= repetition);
+        self.is_healthy && faults.all(|(_, _, fault)| is_benign(fault))
+    }
+
     fn hosts(&self) -> Vec<HostId> {
         let of = |group, count: u16| (0..usize::from(count)).map(move |index| HostId { group, index });
         of(Group::Server, self.servers).chain(of(Group::Client, self.clients)).collect()
@@ -102,7 +115,9 @@ impl Options {
     fn add_faults(&mut self, random: &mut Random, repetition: u32, hosts: &[HostId]) {
         let mut faults = vec![];
         for _ in 0..random.between(0, 6) {
-            let at = random.up_to(Duration::from_millis(2500));
+            // Half of them while the programs are started, when most is said.
+            let span = if random.chance(50) { 400 } else { 3500 };
+            let at = random.up_to(Duration::from_millis(span));
             let host = hosts[random.between(0, hosts.len() as u64 - 1) as usize];
             let (fault, lasts) = match random.between(0, 11) {
                 0..=3 => (Fault::Cut(host), false),

@@ -11,6 +11,7 @@
 //! abort GROUP / finish GROUP
 //! repetition NUMBER [PROGRAM]                        over the servers and the clients
 //! give-up                                            the user interrupts it
+//! hold-servers yes|no                                the servers go on after the clients, or not any more
 //! run until idle | run until over | run until GROUP MILESTONE | run for 5s
 //! cut HOST / cut-unnoticed HOST / refuse HOST / accept HOST / hold HOST / release HOST
 //! crash HOST / restart HOST / shutdown HOST / lost HOST "reason"
@@ -26,7 +27,7 @@
 use super::Scenario;
 use super::words::{Words, duration, number};
 use crate::harness::{GroupOptions, HostId, Kind, Script, Split, Starts};
-use russula_proto::{Exit, Group, RepetitionPhase, StartFailure, Text};
+use russula_proto::{Coordinator, Exit, Group, RepetitionPhase, StartFailure, Text, Timestamp};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -53,14 +54,8 @@ impl Scenario {
                 self.world.with_coordinator(group, |c, now| c.run_till(milestone, now));
                 words.end()
             }
-            "abort" => {
-                self.world.with_coordinator(words.group()?, |c, now| c.abort(now));
-                words.end()
-            }
-            "finish" => {
-                self.world.with_coordinator(words.group()?, |c, now| c.finish(now));
-                words.end()
-            }
+            "abort" => self.group_command(words, Coordinator::abort),
+            "finish" => self.group_command(words, Coordinator::finish),
             "repetition" => {
                 let number = words.number("a repetition")?;
                 self.world.begin_repetition(number, words.number("a program").unwrap_or(0));
@@ -68,6 +63,10 @@ impl Scenario {
             }
             "give-up" => {
                 self.world.give_up();
+                words.end()
+            }
+            "hold-servers" => {
+                self.world.hold_servers(words.next("yes or no")? == "yes");
                 words.end()
             }
             "run" => self.run(words),
@@ -101,6 +100,15 @@ impl Scenario {
             "view" => self.view(words),
             command => self.host_command(command, words),
         }
+    }
+
+    fn group_command(
+        &mut self,
+        mut words: Words,
+        act: fn(&mut Coordinator, Timestamp),
+    ) -> Result<(), String> {
+        self.world.with_coordinator(words.group()?, act);
+        words.end()
     }
 
     /// The commands that are about a host and nothing else.
