@@ -37,7 +37,10 @@ pub(super) fn repair(plan: &Plan, turn: Turn, hosts: &dyn Hosts, directory: &Run
         for host in hosts.group(group) {
             let path = directory.path().join(result_file(plan, turn, group, host));
             let header = Header {
-                driver: plan.drivers[usize::from(turn.driver)].name.clone(),
+                driver: format!(
+                    "s2n-netbench-driver-{group}-{}",
+                    plan.drivers[usize::from(turn.driver)].name
+                ),
                 scenario: plan.scenario.name().to_owned(),
                 ..Header::default()
             };

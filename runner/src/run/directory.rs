@@ -177,7 +177,11 @@ impl RunDirectory {
             .map_err(io::Error::from)
             .and_then(|json| fs::write(&new, json))
             .and_then(|()| fs::rename(&new, &path));
-        written.map_err(|source| RunError::File { path, source })
+        written.map_err(|source| {
+            // On a full disk half of it may be there.
+            let _ = fs::remove_file(&new);
+            RunError::File { path, source }
+        })
     }
 }
 
