@@ -6,6 +6,7 @@ mod local;
 mod options;
 mod report;
 
+use crate::causes::with_causes;
 use crate::run::RunError;
 use clap::{ArgAction, Parser, Subcommand};
 use std::ffi::OsString;
@@ -79,7 +80,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error}");
+            let _ = writeln!(stderr, "error: {}", with_causes(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -92,11 +93,11 @@ enum CommandError {
     Input(String),
     #[error("{0}")]
     Run(#[from] RunError),
-    #[error("{0}")]
+    #[error(transparent)]
     Report(#[from] crate::report::ReportError),
-    #[error("{0}")]
+    #[error(transparent)]
     Drivers(#[from] backends::drivers::DriverError),
-    #[error("{0}")]
+    #[error(transparent)]
     Install(#[from] backends::drivers::install::InstallError),
 }
 
@@ -123,6 +124,8 @@ fn init_log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(use_color(&std::io::stderr()))
         .with_target(false)
+        // It would panic where stderr is full or closed.
+        .log_internal_errors(false)
         .init();
 }
 
