@@ -94,8 +94,10 @@ impl Link {
     /// Queues a message.
     ///
     /// # Panics
-    /// If something is still queued: the caller keeps the newest message back until [`Self::is_flushed`].
+    /// If more than [`MAX_OUTGOING_LEN`] bytes wait after it: the caller keeps the newest message back while
+    /// an older one is under way.
     pub fn send<M: Serialize>(&mut self, message: &M) {
+        self.outgoing.drain(..core::mem::take(&mut self.sent));
         wire::encode_frame(message, &mut self.outgoing);
         assert!(self.outgoing.len() <= MAX_OUTGOING_LEN, "the caller queues one message at a time");
     }

@@ -26,6 +26,7 @@ mod log_watch;
 mod logs;
 mod proc_fs;
 mod readiness;
+mod sock_diag;
 mod sockets;
 mod tail;
 mod wait;

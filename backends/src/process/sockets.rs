@@ -1,6 +1,7 @@
 //! The sockets of this host as the kernel lists them in `/proc/net/{tcp,tcp6,udp,udp6}` (`proc_net_tcp` in the
 //! documentation of the kernel).
 
+use super::sock_diag::{self, Family};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,14 +33,31 @@ pub(super) fn overlap(left: IpAddr, right: IpAddr) -> bool {
     left.is_unspecified() || right.is_unspecified() || left.to_canonical() == right.to_canonical()
 }
 
+/// The tables, in the order in which they are looked at.
+const TABLES: [(&str, Transport, Family); 4] = [
+    ("/proc/net/tcp", Transport::Tcp, Family::V4),
+    ("/proc/net/tcp6", Transport::Tcp, Family::V6),
+    ("/proc/net/udp", Transport::Udp, Family::V4),
+    ("/proc/net/udp6", Transport::Udp, Family::V6),
+];
+
 /// The sockets on `port` that take what comes from anyone, at an address that overlaps with `address`.
 ///
 /// # Errors
 /// Those of reading the tables. A table that is absent (IPv6 switched off) is empty.
 pub(super) fn open_to_all(address: IpAddr, port: u16) -> io::Result<Vec<Socket>> {
-    collect(true, |socket| {
+    let wanted = |socket: &Socket| {
         socket.is_open_to_all && socket.local.port() == port && overlap(socket.local.ip(), address)
-    })
+    };
+    let mut found = Vec::new();
+    for (path, transport, family) in TABLES {
+        match sock_diag::open_to_all(transport, family, port) {
+            Ok(sockets) => found.extend(sockets.into_iter().filter(wanted)),
+            // A kernel that cannot be asked this way still has its tables.
+            Err(_) => read(path, transport, true, &wanted, &mut found)?,
+        }
+    }
+    Ok(found)
 }
 
 /// All sockets on `port`, connected ones too, at an address that overlaps with `address`.
@@ -47,24 +65,26 @@ pub(super) fn open_to_all(address: IpAddr, port: u16) -> io::Result<Vec<Socket>>
 /// # Errors
 /// As for [`open_to_all`].
 pub(super) fn all(address: IpAddr, port: u16) -> io::Result<Vec<Socket>> {
-    collect(false, |socket| socket.local.port() == port && overlap(socket.local.ip(), address))
-}
-
-fn collect(only_listeners: bool, wanted: impl Fn(&Socket) -> bool) -> io::Result<Vec<Socket>> {
+    let wanted = |socket: &Socket| socket.local.port() == port && overlap(socket.local.ip(), address);
     let mut found = Vec::new();
-    for (path, transport) in [
-        ("/proc/net/tcp", Transport::Tcp),
-        ("/proc/net/tcp6", Transport::Tcp),
-        ("/proc/net/udp", Transport::Udp),
-        ("/proc/net/udp6", Transport::Udp),
-    ] {
-        match File::open(path) {
-            Ok(table) => scan(BufReader::new(table), transport, only_listeners, &wanted, &mut found)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+    for (path, transport, _) in TABLES {
+        read(path, transport, false, &wanted, &mut found)?;
     }
     Ok(found)
+}
+
+fn read(
+    path: &str,
+    transport: Transport,
+    only_listeners: bool,
+    wanted: &impl Fn(&Socket) -> bool,
+    found: &mut Vec<Socket>,
+) -> io::Result<()> {
+    match File::open(path) {
+        Ok(table) => scan(BufReader::new(table), transport, only_listeners, wanted, found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn scan(

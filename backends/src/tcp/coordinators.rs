@@ -1,7 +1,7 @@
 //! Coordinators over TCP: any number of groups on one thread and one poll.
 
 use super::READ_BUFFER_LEN;
-use super::socket::{Received, Socket};
+use super::socket::{Readable, Received, Socket};
 use crate::clock::Clock;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
@@ -138,21 +138,18 @@ impl Coordinators {
     /// # Errors
     /// If the poll fails.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Option<Notice>> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Ok(Some(notice));
+        }
         let end = timeout.map(|timeout| self.clock.now() + timeout);
         let mut events = Events::with_capacity(1024);
         loop {
-            if let Some(notice) = self.notices.pop_front() {
-                return Ok(Some(notice));
-            }
-            if end.is_some_and(|end| end <= self.clock.now()) {
-                return Ok(None);
-            }
             let mut next = end;
             for index in 0..self.groups.len() {
                 next = [next, self.carry_out(GroupId(index))].into_iter().flatten().min();
             }
-            if !self.notices.is_empty() {
-                continue;
+            if let Some(notice) = self.notices.pop_front() {
+                return Ok(Some(notice));
             }
             match self.poll.poll(&mut events, next.map(|at| self.clock.until(at))) {
                 Ok(()) => {}
@@ -160,11 +157,14 @@ impl Coordinators {
                 Err(error) => return Err(error),
             }
             for event in &events {
-                self.handle_ready(event.token());
+                self.handle_ready(event);
             }
             let now = self.clock.now();
             for group in &mut self.groups {
                 group.coordinator.handle_timeout(now);
+            }
+            if self.notices.is_empty() && end.is_some_and(|end| end <= now) {
+                return Ok(None);
             }
         }
     }
@@ -255,14 +255,14 @@ impl Coordinators {
         }
     }
 
-    fn handle_ready(&mut self, token: Token) {
-        let Some((id, index)) = worker_of(token) else {
-            return self.notices.push_back(Notice::Ready(token));
+    fn handle_ready(&mut self, event: &mio::event::Event) {
+        let Some((id, index)) = worker_of(event.token()) else {
+            return self.notices.push_back(Notice::Ready(event.token()));
         };
         let group = &mut self.groups[id.0];
         group.connect(index, &self.clock, &self.poll);
         group.send(index, &self.clock, &self.poll);
-        group.receive(index, &self.clock, &self.poll, &mut self.buffer);
+        group.receive(index, Readable::of(event), &self.clock, &self.poll, &mut self.buffer);
         self.carry_out(id);
     }
 }
@@ -291,11 +291,19 @@ impl Group {
         }
     }
 
-    fn receive(&mut self, index: usize, clock: &Clock, poll: &Poll, buffer: &mut [u8]) {
+    fn receive(&mut self, index: usize, readable: Readable, clock: &Clock, poll: &Poll, buffer: &mut [u8]) {
+        if readable == Readable::Nothing {
+            return;
+        }
         loop {
             let Some(socket) = &mut self.sockets[index] else { return };
             match socket.receive(buffer) {
-                Ok(Received::Bytes(len)) => self.coordinator.handle_bytes(index, &buffer[..len], clock.now()),
+                Ok(Received::Bytes(len)) => {
+                    self.coordinator.handle_bytes(index, &buffer[..len], clock.now());
+                    if readable.is_drained_by(len, buffer.len()) {
+                        return;
+                    }
+                }
                 Ok(Received::Nothing) => return,
                 Ok(Received::End) => {
                     self.close(index, poll);

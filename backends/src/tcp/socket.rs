@@ -1,5 +1,6 @@
 //! A non-blocking TCP stream: every call moves as many bytes as the kernel takes.
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,6 +10,39 @@ use std::net::SocketAddr;
 pub(super) struct Socket {
     stream: TcpStream,
     is_connected: bool,
+}
+
+/// What an event tells about reading from its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readable {
+    /// There is nothing to read.
+    Nothing,
+    /// There are bytes. A read that does not fill its buffer has taken all of them, and whatever arrives
+    /// later is an event of its own (epoll(7), "Questions and answers", Q9; kqueue behaves alike).
+    Bytes,
+    /// The stream has ended or is broken. There is no other event for that, so it is read to its end.
+    ToEnd,
+}
+
+impl Readable {
+    pub(super) fn of(event: &Event) -> Self {
+        if event.is_read_closed() || event.is_error() {
+            Self::ToEnd
+        } else if event.is_readable() {
+            Self::Bytes
+        } else {
+            Self::Nothing
+        }
+    }
+
+    /// Whether nothing is left after a read of `len` bytes into a buffer of `buffer_len`.
+    pub(super) fn is_drained_by(self, len: usize, buffer_len: usize) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Bytes => len < buffer_len,
+            Self::ToEnd => false,
+        }
+    }
 }
 
 /// What a read came to.

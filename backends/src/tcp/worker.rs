@@ -1,7 +1,7 @@
 //! A worker over TCP: listens for its coordinator and hands its programs to whoever runs them.
 
 use super::READ_BUFFER_LEN;
-use super::socket::{Received, Socket};
+use super::socket::{Readable, Received, Socket};
 use crate::clock::Clock;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -18,6 +18,10 @@ const LISTENER: Token = Token(0);
 const PROGRAM: Token = Token(1);
 const SHUTDOWN: Token = Token(2);
 const FIRST_CONNECTION: u64 = 16;
+
+/// Most connections accepted before the established ones get their turn again, so that a storm of
+/// strangers does not keep the coordinator waiting.
+const ACCEPTS_AT_ONCE_MAX: usize = 64;
 
 /// Before the next attempt to accept, after the system was out of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -147,7 +151,9 @@ impl<P: Programs> WorkerDriver<P> {
                             self.worker.handle_shutdown(self.clock.now());
                         }
                     }
-                    Token(connection) => self.handle_ready(ConnectionId(connection as u64)),
+                    Token(connection) => {
+                        self.handle_ready(ConnectionId(connection as u64), Readable::of(event));
+                    }
                 }
             }
             let now = self.clock.now();
@@ -199,7 +205,7 @@ impl<P: Programs> WorkerDriver<P> {
 
     fn accept(&mut self) {
         self.accept_again = None;
-        loop {
+        for _ in 0..ACCEPTS_AT_ONCE_MAX {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     let connection = ConnectionId(self.next_connection);
@@ -209,6 +215,9 @@ impl<P: Programs> WorkerDriver<P> {
                         Ok(socket) => {
                             self.sockets.insert(connection, socket);
                             self.worker.handle_accepted(connection, self.clock.now());
+                            // Before the next one: a coordinator that has said hello already is not
+                            // taken for a silent stranger and does not make room for those behind it.
+                            self.handle_ready(connection, Readable::Bytes);
                             self.carry_out();
                         }
                         Err(error) => warn!(%peer, "cannot serve a connection: {error}"),
@@ -224,16 +233,23 @@ impl<P: Programs> WorkerDriver<P> {
                 }
             }
         }
+        self.accept_again = Some(self.clock.now());
     }
 
-    fn handle_ready(&mut self, connection: ConnectionId) {
+    fn handle_ready(&mut self, connection: ConnectionId, readable: Readable) {
         self.send(connection);
+        if readable == Readable::Nothing {
+            return;
+        }
         loop {
             let Some(socket) = self.sockets.get_mut(&connection) else { return };
             match socket.receive(&mut self.buffer) {
                 Ok(Received::Bytes(len)) => {
                     self.worker.handle_bytes(connection, &self.buffer[..len], self.clock.now());
                     self.carry_out();
+                    if readable.is_drained_by(len, self.buffer.len()) {
+                        return;
+                    }
                 }
                 Ok(Received::Nothing) => return,
                 Ok(Received::End) => return self.end(connection),

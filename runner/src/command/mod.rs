@@ -34,8 +34,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a scenario on this machine, each host a loopback address of its own
+    #[command(after_long_help = EXIT_CODES)]
     Local(Box<local::Local>),
     /// Run a scenario over workers that somebody else started (russula-worker --help)
+    #[command(after_long_help = EXIT_CODES)]
     Attach(Box<attach::Attach>),
     /// Make the report of a run again from its files
     Report(report::Report),

@@ -22,7 +22,7 @@ pub(super) struct RunOptions {
     pub(super) drivers: Vec<DriverName>,
 
     /// How often each driver runs the scenario
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPEAT_MAX)))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPEAT_MAX)))]
     pub(super) repeat: u32,
 
     /// Directory that gets a directory for each run

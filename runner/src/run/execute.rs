@@ -1,6 +1,6 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
-use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, machine};
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
 use backends::hosts::Hosts;
 use backends::layout::Turn;
@@ -290,7 +290,7 @@ impl<'a> Execution<'a> {
             },
             None => Verdict::OK,
             Some((group, failure)) => {
-                let error = self.explain(group, failure);
+                let error = explain::explain(self.hosts, group, failure);
                 Verdict { error: Some(error), ..Verdict::of(failure) }
             }
         };
@@ -313,14 +313,6 @@ impl<'a> Execution<'a> {
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
         self.summaries[usize::from(turn.driver)].repetitions.push(summary);
         self.verdict.worse(Verdict { error: None, ..verdict });
-    }
-
-    /// A failure, with the host's address in place of its number.
-    fn explain(&self, group: Group, failure: &Failure) -> String {
-        match failure.worker().and_then(|index| self.hosts.group(group).get(index)) {
-            Some(host) => format!("{group} {}: {failure}", host.address),
-            None => format!("{group}s: {failure}"),
-        }
     }
 
     /// Shows what the driver to blame wrote to stderr.

@@ -4,6 +4,7 @@ mod collect;
 mod directory;
 mod error;
 mod execute;
+mod explain;
 mod interrupt;
 mod machine;
 mod plan;

@@ -162,6 +162,7 @@ pub struct Coordinator {
     schedule: Schedule,
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
+    finished: bool,
     lot: u64,
     outputs: VecDeque<Output>,
 }
@@ -184,6 +185,7 @@ impl Coordinator {
             schedule: Schedule::default(),
             deadline: None,
             finishing: None,
+            finished: false,
             lot: config.seed | 1,
             outputs: VecDeque::new(),
             peers,
@@ -287,14 +289,13 @@ impl Coordinator {
 
     /// Gives the repetition up: what runs is stopped, and [`Milestone::Done`] is reached after that.
     pub fn abort(&mut self, now: Timestamp) {
-        self.till = Some(Milestone::Done);
-        self.aborted = true;
+        self.stop_everything();
         self.settle(now);
     }
 
     /// Tells the workers that the run is over and closes the connections; ends with [`Event::Finished`].
     pub fn finish(&mut self, now: Timestamp) {
-        if self.finishing.is_none() {
+        if self.finishing.is_none() && !self.finished {
             self.finishing = Some(now + FINISH_LIMIT);
             for index in 0..self.peers.len() {
                 if self.peers[index].is_up() {
@@ -331,11 +332,14 @@ impl Coordinator {
                     self.peers[index].last_contact = Some(now);
                     self.handle_message(index, message);
                 }
-                Ok(None) => {}
+                Ok(None) => return,
                 Err(error) => self.reject(index, Failure::Protocol { index, error }),
             }
+            // Each message is brought to rest by itself: how the bytes were split makes no difference. The
+            // peer hears what follows from it, and not what was wanted of it before.
+            self.settle(now);
+            self.tell(index);
         }
-        self.settle(now);
     }
 
     /// Worker `index` has closed its side.
@@ -434,7 +438,6 @@ impl Coordinator {
         if restarted && stage < Stage::Ended {
             self.set_stage(index, Stage::Idle);
         }
-        self.tell(index);
     }
 
     fn handle_report(&mut self, index: usize, report: Report) {
@@ -451,7 +454,6 @@ impl Coordinator {
         }
         self.set_stage(index, stage);
         self.event(Event::Worker(index, stage));
-        self.tell(index);
     }
 
     // --- the group ---
@@ -497,12 +499,25 @@ impl Coordinator {
         }
     }
 
+    /// Gives the repetition under way up, if there is one.
     fn fail(&mut self, failure: Failure) {
-        if self.failure.is_none() && self.repetition > 0 && self.finishing.is_none() {
+        let under_way = self.repetition > 0 && !self.workflow.has_reached(Milestone::Done);
+        if self.failure.is_none() && under_way && self.finishing.is_none() {
             self.failure = Some(failure.clone());
             self.event(Event::Failed(failure));
-            self.till = Some(Milestone::Done);
-            self.aborted = true;
+            self.stop_everything();
+        }
+    }
+
+    fn stop_everything(&mut self) {
+        self.till = Some(Milestone::Done);
+        self.aborted = true;
+        for index in 0..self.peers.len() {
+            // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
+            if self.peers[index].welcome.is_none() && !self.peers[index].is_gone() {
+                self.peers[index].ending = Some(Ending::NotStarted);
+                self.set_stage(index, Stage::Released);
+            }
         }
     }
 
@@ -543,11 +558,18 @@ impl Coordinator {
             Phase::Run => Stage::Ended,
             Phase::Stop => Stage::Released,
         };
-        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < wanted;
-        let late: Vec<usize> = (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect();
+        let mut late = self.behind(wanted);
+        if late.is_empty() {
+            // All programs are where they should be; some worker does not know yet that this was heard.
+            late = self.behind(Stage::Released);
+        }
         let waiting = Waiting::of(late.iter().map(|&index| (index, self.peers[index].last_error.clone())));
         self.fail(Failure::Deadline { phase, limit: self.limit(phase), waiting });
-        if phase == Phase::Stop {
+        if phase == Phase::Ready {
+            // Whoever has not answered in that time is not waited for in the next repetition either.
+            late.retain(|index| self.peers[*index].welcome.is_none());
+            late.into_iter().for_each(|index| self.give_up(index));
+        } else if phase == Phase::Stop {
             // Whoever could not be stopped is left to its host; the run goes on to its end.
             for index in late {
                 self.peers[index].last_error.get_or_insert(PeerError::NotStopped);
@@ -556,9 +578,16 @@ impl Coordinator {
         }
     }
 
+    /// The workers that are not at `stage` yet.
+    fn behind(&self, stage: Stage) -> Vec<usize> {
+        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < stage;
+        (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect()
+    }
+
     fn finish_if_due(&mut self) {
         if self.finishing.is_some() && self.peers.iter().all(Peer::is_gone) {
             self.finishing = None;
+            self.finished = true;
             self.repetition = 0;
             self.event(Event::Finished);
         }
@@ -613,6 +642,7 @@ impl Coordinator {
             Connection::Up(_) => true,
         };
         self.outputs.push_back(Output::Close(index));
+        self.peers[index].connection = Connection::Down;
         if self.finishing.is_some() {
             return self.give_up(index);
         }
@@ -627,7 +657,6 @@ impl Coordinator {
         }
         self.lot = next_lot(self.lot);
         let lot = self.lot;
-        self.peers[index].connection = Connection::Down;
         let delay = self.peers[index].back_off(&self.config.limits, lot);
         self.set_timer(index, now + delay);
     }

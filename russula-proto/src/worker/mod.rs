@@ -236,14 +236,15 @@ impl Worker {
             }
             match peer.link.receive::<CoordinatorMessage>(&mut bytes) {
                 Ok(Some(message)) => self.handle_message(connection, message, now),
-                Ok(None) => {}
+                Ok(None) => return,
                 Err(error) => {
                     self.event(Event::Broken(connection, error));
                     self.close_after_flush(connection, now);
                 }
             }
+            // Each message is brought to rest by itself: how the bytes were split makes no difference.
+            self.settle(now);
         }
-        self.settle(now);
     }
 
     /// The peer has closed its side, or the connection broke.
@@ -414,7 +415,8 @@ impl Worker {
         let Some(step) = self.task.workflow.handle(input) else { return false };
         let to = self.task.workflow.name();
         self.event(Event::State { repetition: self.task.repetition, from, to });
-        if self.task.workflow.stage() != stage {
+        // What is behind the last report would tell the coordinator nothing.
+        if self.task.workflow.stage() > stage {
             self.report_due = true;
         }
         match step {

@@ -104,8 +104,9 @@ impl WorkerWorkflow for WorkerState {
         match self {
             Self::WaitCoordInit => Stage::Idle,
             Self::Ready => Stage::Ready,
-            Self::Run => Stage::Starting,
-            Self::Running | Self::RunningAwaitComplete | Self::Killing => Stage::Running,
+            // A client that was told to stop may never have run.
+            Self::Run | Self::Killing => Stage::Starting,
+            Self::Running | Self::RunningAwaitComplete => Stage::Running,
             Self::Stopped => Stage::Ended,
             Self::Done => Stage::Released,
         }
@@ -196,12 +197,13 @@ impl CoordinatorWorkflow for CoordinatorState {
         reached >= Some(milestone)
     }
 
-    /// A client's exit status tells whether its script ran to the end.
+    /// A client's exit status tells whether its script ran to the end. One that its worker's host stopped
+    /// did not run to the end.
     fn is_failure(&self, ending: &Ending) -> bool {
         match ending {
             Ending::StartFailed(_) => true,
             Ending::Exited(outcome) => !outcome.exit.is_success(),
-            Ending::NotStarted | Ending::Stopped(_) => false,
+            Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
     }
 

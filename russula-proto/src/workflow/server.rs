@@ -96,9 +96,9 @@ impl WorkerWorkflow for WorkerState {
         match self {
             Self::WaitCoordInit => Stage::Idle,
             Self::Ready => Stage::Ready,
-            Self::Run => Stage::Starting,
-            // A server that was told to stop still runs as far as the coordinator is concerned.
-            Self::RunningAwaitKill | Self::Killing => Stage::Running,
+            // A server that was told to stop may never have run.
+            Self::Run | Self::Killing => Stage::Starting,
+            Self::RunningAwaitKill => Stage::Running,
             Self::Stopped => Stage::Ended,
             Self::Done => Stage::Released,
         }
@@ -200,11 +200,11 @@ impl CoordinatorWorkflow for CoordinatorState {
         reached >= Some(milestone)
     }
 
-    /// A server ends when it is told to and not before.
+    /// A server ends when it is told to and not before, also when its worker's host stops it.
     fn is_failure(&self, ending: &Ending) -> bool {
         match ending {
             Ending::StartFailed(_) | Ending::Exited(_) => true,
-            Ending::NotStarted | Ending::Stopped(_) => false,
+            Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
     }
 
