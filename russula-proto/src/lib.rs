@@ -1,4 +1,87 @@
-//! Russula, the synchronization protocol, as pure state machines.
+//! Russula: one [`Coordinator`] brings a group of [`Worker`]s through a workflow.
+//!
+//! This crate is the protocol and nothing else: no IO, no clock, no randomness. Time enters as `now`,
+//! entropy as numbers in the configuration, bytes as slices. The same code runs over real sockets, in
+//! simulated worlds and under a fuzzer.
+//!
+//! # The caller's contract
+//!
+//! **After every call that takes `now`, drain `poll_output` until it says `Wait`; then pass the next
+//! input, or call `handle_timeout` when the time that it named has come.**
+//!
+//! `Transmit` means that `outgoing` has bytes: the caller writes as many as the socket takes and says so
+//! with `handle_sent`, now and whenever the socket takes more. All of it, with a "network" that is two
+//! function calls and a "program" that runs as soon as it is started:
+//!
+//! ```
+//! use russula_proto::{
+//!     ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Milestone, Outcome, Timestamp, Worker,
+//!     WorkerConfig, coordinator, worker,
+//! };
+//! # let identity = russula_proto::Identity { run: "demo".parse()?, group: Group::Server, index: 0 };
+//! # let worker_config = WorkerConfig {
+//! #     identity: identity.clone(), session: 7, programs: 1, program_version: Default::default(),
+//! #     limits: Default::default(),
+//! # };
+//! # let coordinator_config = CoordinatorConfig {
+//! #     run: identity.run, group: Group::Server, workers: 1, limits: Default::default(), seed: 1,
+//! # };
+//! # let outcome = Outcome {
+//! #     exit: Exit::Signal(15), duration_us: 1, cpu_us: 1, max_rss_bytes: 1, voluntary_switches: 0,
+//! #     involuntary_switches: 0, stderr_tail: Default::default(),
+//! # };
+//! let now = Timestamp::ZERO;
+//! let socket = ConnectionId(0);
+//! let mut worker = Worker::new(worker_config);
+//! let mut coordinator = Coordinator::new(coordinator_config, now);
+//! coordinator.begin(1, 0, now);
+//! coordinator.run_till(Milestone::Done, now);
+//!
+//! loop {
+//!     let mut idle = true;
+//!     loop {
+//!         match coordinator.poll_output() {
+//!             coordinator::Output::Dial(index) => {
+//!                 worker.handle_accepted(socket, now);
+//!                 coordinator.handle_connected(index, now);
+//!             }
+//!             coordinator::Output::Transmit(index) => {
+//!                 let bytes = coordinator.outgoing(index).to_vec();
+//!                 coordinator.handle_sent(index, bytes.len(), now);
+//!                 worker.handle_bytes(socket, &bytes, now);
+//!             }
+//!             coordinator::Output::Close(_) => worker.handle_end(socket, now),
+//!             coordinator::Output::Event(event) => println!("{event:?}"),
+//!             coordinator::Output::Wait(_) => break,
+//!         }
+//!         idle = false;
+//!     }
+//!     loop {
+//!         match worker.poll_output() {
+//!             worker::Output::Transmit(_) => {
+//!                 let bytes = worker.outgoing(socket).to_vec();
+//!                 worker.handle_sent(socket, bytes.len(), now);
+//!                 coordinator.handle_bytes(0, &bytes, now);
+//!             }
+//!             worker::Output::Close(_) => coordinator.handle_end(0, now),
+//!             worker::Output::Start { .. } => worker.handle_started(now),
+//!             worker::Output::Terminate | worker::Output::Kill => {
+//!                 worker.handle_program_ended(outcome.clone(), now);
+//!             }
+//!             worker::Output::Event(event) => println!("{event}"),
+//!             worker::Output::Finished(why) => println!("{why}"),
+//!             worker::Output::Wait(_) => break,
+//!         }
+//!         idle = false;
+//!     }
+//!     if idle {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(coordinator.reached(), Some(Milestone::Done));
+//! assert_eq!(coordinator.peer(0).ending.and_then(|ending| ending.outcome()), Some(&outcome));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -6,8 +89,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod coordinator;
+mod identity;
+pub mod link;
 pub mod outcome;
+mod repetition;
 pub mod text;
+mod time;
+pub mod wire;
+pub mod worker;
+pub mod workflow;
 
+pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, PeerError, PeerView};
+pub use identity::{Identity, InvalidRunId, RunId};
+pub use link::{Link, LinkError};
 pub use outcome::{Ending, Exit, Outcome, StartFailure};
+pub use repetition::{Repetition, RepetitionFacts, RepetitionPhase};
 pub use text::Text;
+pub use time::Timestamp;
+pub use wire::{Refusal, Stage, Target, Welcome};
+pub use worker::{ConnectionId, Worker, WorkerConfig, WorkerLimits};
+pub use workflow::{Group, Milestone};

@@ -116,17 +116,11 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotStarted => f.write_str("not started"),
-            Self::StartFailed(failure) => f.write_str(&failure.to_string()),
+            Self::NotStarted => f.write_str("was not started"),
+            Self::StartFailed(failure) => write!(f, "did not start: {failure}"),
             Self::Exited(outcome) => write!(f, "ended by itself with {}", outcome.exit),
             Self::Stopped(outcome) => write!(f, "was stopped, {}", outcome.exit),
         }
-    }
-}
-
-impl From<&str> for Text<DETAIL_MAX> {
-    fn from(text: &str) -> Self {
-        Self::tail_of(text)
     }
 }
 

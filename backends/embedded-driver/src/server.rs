@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::connection::Session;
 use crate::error::{Boxed, ConnectionError, DriverError};
 use crate::options::ServerOptions;
-use crate::runtime::{self, End, Traces};
+use crate::runtime::{self, End, Traces, complain};
 use crate::scenario;
 use crate::statistics::Statistics;
 use clap::Parser;
@@ -82,7 +82,7 @@ async fn accept(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                eprintln!("error: cannot accept a connection: {error}");
+                complain(format_args!("error: cannot accept a connection: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -93,7 +93,7 @@ async fn accept(
         let (server, traces) = (Arc::clone(&server), traces.clone());
         tokio::spawn(async move {
             if let Err(error) = serve(stream, id, &server, traces, is_multiplexed).await {
-                eprintln!("error: connection {id}: {error}");
+                complain(format_args!("error: connection {id}: {error}"));
             }
         });
     }

@@ -1,0 +1,29 @@
+//! The clock that the core's [`Timestamp`]s are read from.
+
+use russula_proto::Timestamp;
+use std::time::{Duration, Instant};
+
+/// A monotonic clock with a moment zero of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    zero: Instant,
+}
+
+impl Clock {
+    /// A clock whose moment zero is now.
+    pub fn start() -> Self {
+        Self { zero: Instant::now() }
+    }
+
+    /// The reading at this moment.
+    pub fn now(&self) -> Timestamp {
+        let micros = u64::try_from(self.zero.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Timestamp::from_micros(micros)
+    }
+
+    /// The time from now until `at`; zero if it has passed. Rounded up, so that whoever waits so long
+    /// does not wake before it.
+    pub fn until(&self, at: Timestamp) -> Duration {
+        at.since(self.now()) + Duration::from_micros(1)
+    }
+}

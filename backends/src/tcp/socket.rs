@@ -1,0 +1,130 @@
+//! A non-blocking TCP stream: every call moves as many bytes as the kernel takes.
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    is_connected: bool,
+}
+
+/// What an event tells about reading from its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readable {
+    /// There is nothing to read.
+    Nothing,
+    /// There are bytes. A read that does not fill its buffer has taken all of them, and whatever arrives
+    /// later is an event of its own (epoll(7), "Questions and answers", Q9; kqueue behaves alike).
+    Bytes,
+    /// The stream has ended or is broken. There is no other event for that, so it is read to its end.
+    ToEnd,
+}
+
+impl Readable {
+    pub(super) fn of(event: &Event) -> Self {
+        if event.is_read_closed() || event.is_error() {
+            Self::ToEnd
+        } else if event.is_readable() {
+            Self::Bytes
+        } else {
+            Self::Nothing
+        }
+    }
+
+    /// Whether nothing is left after a read of `len` bytes into a buffer of `buffer_len`.
+    pub(super) fn is_drained_by(self, len: usize, buffer_len: usize) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Bytes => len < buffer_len,
+            Self::ToEnd => false,
+        }
+    }
+}
+
+/// What a read came to.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// This many bytes at the front of the buffer.
+    Bytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The peer has closed its side.
+    End,
+}
+
+impl Socket {
+    pub(super) fn accepted(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        Self::new(stream, true, registry, token)
+    }
+
+    /// Begins to connect; [`Self::finish_connecting`] tells when it is done.
+    pub(super) fn dial(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        Self::new(TcpStream::connect(address)?, false, registry, token)
+    }
+
+    fn new(mut stream: TcpStream, is_connected: bool, registry: &Registry, token: Token) -> io::Result<Self> {
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        // A goal is one small segment that somebody waits for. Where the option fails, it only comes later.
+        let _ = stream.set_nodelay(true);
+        Ok(Self { stream, is_connected })
+    }
+
+    /// Whether the socket became connected by this call.
+    pub(super) fn finish_connecting(&mut self) -> io::Result<bool> {
+        if self.is_connected {
+            return Ok(false);
+        }
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                self.is_connected = true;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes bytes until the kernel takes no more; returns how many it took.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        while self.is_connected && sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(len) => sent += len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Reads once.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        if !self.is_connected {
+            return Ok(Received::Nothing);
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(Received::End),
+                Ok(len) => return Ok(Received::Bytes(len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the socket out of the poll; dropping it closes it.
+    pub(super) fn close(mut self, registry: &Registry) {
+        // It fails only for a socket that is not registered, and then there is nothing to undo.
+        let _ = registry.deregister(&mut self.stream);
+    }
+}

@@ -1,0 +1,124 @@
+//! The drivers of a worker: what its command line names, and the programs that this comes to.
+
+use crate::drivers::{
+    DriverError, DriverName, DriverPaths, EMBEDDED, Flaw, Half, Role, look_at, program_on_path,
+};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A driver and the program that it is on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverEntry {
+    /// Name of the driver, as in `results/<scenario>/<driver>/`.
+    pub name: String,
+    /// The program, as an absolute path.
+    pub path: PathBuf,
+}
+
+/// `NAME` or `NAME=PATH`: a driver as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DriverArg {
+    pub(super) name: String,
+    /// Its program; without one it is looked for.
+    program: Option<PathBuf>,
+}
+
+/// A driver cannot be run by this worker.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DriverArgError {
+    #[error("{source}; or name its program here: --driver {name}=PATH")]
+    NotFound { name: DriverName, source: DriverError },
+    #[error(
+        "the driver {EMBEDDED} is neither in {}, beside this worker, nor in --driver-dir or on PATH; \
+         cargo build --release -p embedded-driver makes it, --driver {EMBEDDED}=PATH names it",
+        own_dir.display()
+    )]
+    NoEmbedded { own_dir: PathBuf },
+    #[error("--driver {name}={}: there is no such program on PATH; for a file write its path, such as ./{}",
+        program.display(), program.display())]
+    NotOnPath { name: String, program: PathBuf },
+    #[error("--driver {name}={}: there is no such file", program.display())]
+    Missing { name: String, program: PathBuf },
+    #[error("--driver {name}={}: {flaw}", program.display())]
+    Unusable { name: String, program: PathBuf, flaw: Flaw },
+    #[error("--driver {name}: {reason}; expected NAME=PATH, or a name to look for")]
+    BadName { name: String, reason: String },
+    #[error("the programs beside this worker cannot be looked for: {0}")]
+    OwnPath(#[source] std::io::Error),
+}
+
+impl DriverArg {
+    /// The program for `role`: the one that was named, or one that is found as `runner` finds drivers.
+    pub(super) fn find(&self, role: Role, driver_dir: Option<&Path>) -> Result<DriverEntry, DriverArgError> {
+        let path = match &self.program {
+            Some(program) => self.named(program)?,
+            None => self.look_for(role, driver_dir)?,
+        };
+        Ok(DriverEntry { name: self.name.clone(), path })
+    }
+
+    fn named(&self, program: &Path) -> Result<PathBuf, DriverArgError> {
+        let name = self.name.clone();
+        if program.components().count() == 1 && program.is_relative() && !program.starts_with(".") {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = program.to_str().and_then(|program| program_on_path(program, &path));
+            return found.ok_or_else(|| DriverArgError::NotOnPath { name, program: program.into() });
+        }
+        match look_at(program) {
+            Half::Usable => Ok(std::path::absolute(program).unwrap_or_else(|_| program.into())),
+            Half::Missing => Err(DriverArgError::Missing { name, program: program.into() }),
+            Half::Unusable(flaw) => Err(DriverArgError::Unusable { name, program: program.into(), flaw }),
+        }
+    }
+
+    fn look_for(&self, role: Role, driver_dir: Option<&Path>) -> Result<PathBuf, DriverArgError> {
+        let name: DriverName = self.name.parse().map_err(|error| DriverArgError::BadName {
+            name: self.name.clone(),
+            reason: format!("{error}"),
+        })?;
+        let not_found = |source| DriverArgError::NotFound { name: name.clone(), source };
+        let mut paths = DriverPaths::from_env(driver_dir.map(Into::into)).map_err(not_found)?;
+        if !name.is_embedded() {
+            return paths.find(&name).map(|driver| driver.program(role).to_owned()).map_err(not_found);
+        }
+        let own_dir = own_dir().map_err(DriverArgError::OwnPath)?;
+        paths.path = with_first(&own_dir, &paths.path);
+        match paths.find(&name) {
+            Ok(driver) => Ok(driver.program(role).to_owned()),
+            Err(DriverError::Unknown { .. }) => Err(DriverArgError::NoEmbedded { own_dir }),
+            Err(error) => Err(not_found(error)),
+        }
+    }
+}
+
+impl FromStr for DriverArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, program) = match text.split_once('=') {
+            Some((name, path)) => (name, Some(PathBuf::from(path))),
+            None => (text, None),
+        };
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(legal) {
+            return Err(format!("{name:?} is no driver name: expected letters, digits, '-', '_' and '.'"));
+        }
+        if program.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(format!("the path of the program of {name} is missing after '='"));
+        }
+        Ok(Self { name: name.into(), program })
+    }
+}
+
+/// The directory that this program itself is in.
+fn own_dir() -> std::io::Result<PathBuf> {
+    let own_path = std::env::current_exe()?;
+    Ok(own_path.parent().unwrap_or(Path::new("/")).into())
+}
+
+fn with_first(dir: &Path, path: &OsString) -> OsString {
+    let dirs = std::iter::once(dir.to_owned()).chain(std::env::split_paths(path));
+    // It fails only for a directory with a ':' in its name, which cannot be on PATH.
+    std::env::join_paths(dirs).unwrap_or_else(|_| path.clone())
+}

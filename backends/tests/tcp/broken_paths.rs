@@ -1,0 +1,196 @@
+//! Connections that break, stall or carry next to nothing: the run resumes and its outcome is right.
+
+use crate::common::{WorkerPlan, coordinator_config, within};
+use crate::proxy::{Direction, Fault, Path, Proxy, Strike};
+use crate::{assert_usual_endings, coordinate, finish, run_repetition, wait_for};
+use backends::tcp::{Coordinators, RunTillError};
+use russula_proto::coordinator::{Event, Phase};
+use russula_proto::{Failure, Group, Milestone, PeerError};
+use std::thread;
+use std::time::Duration;
+
+/// Length of the stderr tail of the no-op program where its outcome is looked at.
+const STDERR_TAIL_LEN: usize = 20;
+/// Length of a goal on the wire: a length, a variant, and three numbers of one byte.
+const GOAL_LEN: usize = 4 + 4;
+
+/// One worker behind `path`, to done; returns the proxy for its counts.
+fn run_over(group: Group, path: Path, what: &str) -> Proxy {
+    let plan = WorkerPlan { stderr_tail_len: STDERR_TAIL_LEN, ..WorkerPlan::new(group, 1) };
+    let workers = plan.start();
+    let proxy = Proxy::start(workers.addresses()[0], path);
+    let (mut coordinators, id) = coordinate(group, vec![proxy.address]);
+    coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+    for milestone in Milestone::ALL {
+        if let Err(error) = coordinators.run_till(id, milestone) {
+            panic!("{what}: {milestone}: {error}");
+        }
+    }
+    assert_usual_endings(&coordinators, id, STDERR_TAIL_LEN);
+    assert_eq!(workers.starts(), [1], "{what}");
+    drop(coordinators);
+    workers.stop_and_join();
+    proxy
+}
+
+/// Cuts the connection once at every byte of a whole run, in both directions.
+fn cut_at_every_byte(group: Group, strike: Strike) {
+    within("a connection cut at every byte", move || {
+        let whole = run_over(group, Path::sound(), "a sound path");
+        for direction in [Direction::Up, Direction::Down] {
+            let len = whole.forwarded_len(direction);
+            assert!(len > 40, "a whole run is more than {len} bytes {direction:?}");
+            for after_len in 0..=len {
+                let fault = Fault { direction, after_len, strike };
+                let proxy = run_over(group, Path::first(fault), &fault.to_string());
+                assert!(proxy.connections() >= 1, "{fault}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_run_survives_the_end_of_its_connection_at_every_byte() {
+    cut_at_every_byte(Group::Server, Strike::End);
+}
+
+#[test]
+fn a_server_run_survives_a_reset_of_its_connection_at_every_byte() {
+    cut_at_every_byte(Group::Server, Strike::Reset);
+}
+
+#[test]
+fn a_client_run_survives_the_end_of_its_connection_at_every_byte() {
+    cut_at_every_byte(Group::Client, Strike::End);
+}
+
+#[test]
+fn a_client_run_survives_a_reset_of_its_connection_at_every_byte() {
+    cut_at_every_byte(Group::Client, Strike::Reset);
+}
+
+#[test]
+fn a_cut_in_the_middle_is_seen_and_the_worker_is_dialed_again() {
+    within("a cut and a second connection", || {
+        let fault = Fault { direction: Direction::Down, after_len: 12, strike: Strike::Reset };
+        let proxy = run_over(Group::Server, Path::first(fault), "a cut in the welcome");
+        assert_eq!(proxy.connections(), 2);
+    });
+}
+
+/// No connection lives long enough for more than one goal; each brings the run a step on.
+#[test]
+fn a_run_advances_although_every_connection_breaks_after_one_goal() {
+    within("connections for one goal each", || {
+        // Preamble, frame length, variant, run id, group and index.
+        let hello_len = 8 + 4 + 1 + (1 + "loopback".len()) + 1 + 1;
+        let after_len = hello_len + GOAL_LEN;
+        let fault = Fault { direction: Direction::Up, after_len, strike: Strike::End };
+        let path = Path { fault_of: Box::new(move |_| Some(fault)), ..Path::sound() };
+        let proxy = run_over(Group::Server, path, "one goal a connection");
+        assert!(proxy.connections() >= 4, "a run has four goals, there were {}", proxy.connections());
+    });
+}
+
+#[test]
+fn a_path_of_tiny_socket_buffers_that_forwards_single_bytes() {
+    for group in [Group::Server, Group::Client] {
+        within("single bytes through tiny socket buffers", move || {
+            let tail_len = 4096;
+            let workers = WorkerPlan { stderr_tail_len: tail_len, ..WorkerPlan::new(group, 1) }.start();
+            let path = Path { chunk_len: 1, has_tiny_buffers: true, ..Path::sound() };
+            let proxy = Proxy::start(workers.addresses()[0], path);
+            let (mut coordinators, id) = coordinate(group, vec![proxy.address]);
+            coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+            coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
+            coordinators.run_till(id, Milestone::Done).unwrap();
+            assert_usual_endings(&coordinators, id, tail_len);
+            assert_eq!(proxy.connections(), 1);
+            finish(coordinators, &workers);
+        });
+    }
+}
+
+#[test]
+fn a_stall_that_ends_delays_the_run_and_nothing_else() {
+    within("a stall that ends", || {
+        let whole = run_over(Group::Server, Path::sound(), "a sound path");
+        for direction in [Direction::Up, Direction::Down] {
+            for after_len in (1..whole.forwarded_len(direction)).step_by(7) {
+                let fault = Fault { direction, after_len, strike: Strike::Stall };
+                stall_and_release(fault);
+            }
+        }
+    });
+}
+
+/// A run over a connection that stalls at one place and goes on from there.
+fn stall_and_release(fault: Fault) {
+    let workers =
+        WorkerPlan { stderr_tail_len: STDERR_TAIL_LEN, ..WorkerPlan::new(Group::Server, 1) }.start();
+    let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
+    let (mut coordinators, id) = coordinate(Group::Server, vec![proxy.address]);
+    coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+    thread::scope(|scope| {
+        let run = scope.spawn(|| coordinators.run_till(id, Milestone::Done));
+        proxy.wait_for_stall();
+        assert!(!run.is_finished(), "{fault}");
+        proxy.release();
+        run.join().unwrap().unwrap_or_else(|error| panic!("{fault}: {error}"));
+    });
+    assert_usual_endings(&coordinators, id, STDERR_TAIL_LEN);
+    assert_eq!((proxy.connections(), workers.starts()), (1, vec![1]), "{fault}");
+    finish(coordinators, &workers);
+}
+
+#[test]
+fn a_greeting_that_stalls_is_given_up_and_the_next_connection_used() {
+    within("a greeting that stalls", || {
+        for direction in [Direction::Up, Direction::Down] {
+            let workers = WorkerPlan::new(Group::Server, 1).start();
+            let fault = Fault { direction, after_len: 10, strike: Strike::Stall };
+            let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
+            let mut config = coordinator_config(Group::Server, 1);
+            config.limits.attempt = Duration::from_millis(50);
+            let mut coordinators = Coordinators::new().unwrap();
+            let id = coordinators.add(config, vec![proxy.address]);
+            wait_for(&mut coordinators, id, "the attempt is given up", |event| {
+                *event == Event::Disconnected(0, PeerError::NoAnswer)
+            });
+            wait_for(&mut coordinators, id, "the next attempt", |event| *event == Event::Connected(0));
+            proxy.release();
+            run_repetition(&mut coordinators, id, 1);
+            assert_eq!(workers.starts(), [1]);
+            finish(coordinators, &workers);
+        }
+    });
+}
+
+#[test]
+fn a_stall_without_end_is_named_by_the_deadlines() {
+    within("a stall without end", || {
+        let workers = WorkerPlan::new(Group::Server, 1).start();
+        let whole = run_over(Group::Server, Path::sound(), "a sound path");
+        // The worker hears everything but the last goals, so it is the answer to `Stop` that is missing.
+        let after_len = whole.forwarded_len(Direction::Up) - 2 * GOAL_LEN;
+        let fault = Fault { direction: Direction::Up, after_len, strike: Strike::Stall };
+        let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
+        let mut config = coordinator_config(Group::Server, 1);
+        config.limits.stop = Duration::from_millis(100);
+        let mut coordinators = Coordinators::new().unwrap();
+        let id = coordinators.add(config, vec![proxy.address]);
+        coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+        coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
+        let Err(RunTillError::Failed(failure)) = coordinators.run_till(id, Milestone::Done) else {
+            panic!("the worker never heard that it is to stop")
+        };
+        assert!(matches!(failure, Failure::Deadline { phase: Phase::Stop, .. }), "{failure}");
+        assert_eq!(
+            failure.to_string(),
+            "the deadline 'programs stopped' passed after 0.1 s: waiting for worker 0"
+        );
+        assert_eq!(coordinators.get(id).peer(0).last_error, Some(&PeerError::NotStopped));
+        drop(coordinators);
+        workers.stop_and_join();
+    });
+}

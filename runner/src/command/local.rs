@@ -1,0 +1,205 @@
+//! `runner local`: a scenario on this machine.
+
+use super::options::{self, RunOptions};
+use super::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, WORKER};
+use crate::run::{
+    self, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError, ScenarioSource,
+};
+use backends::drivers::{DriverName, DriverPaths, Role};
+use backends::hosts::Hosts;
+use backends::local::{LocalHosts, LocalPlan};
+use backends::scenario::Scenario;
+use clap::{Args, ValueEnum};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Options of `runner local`.
+///
+/// Each server and client of the scenario is a host: a loopback address with a worker process. Without
+/// --scenario, a demonstration runs: one client and four servers for about five seconds.
+#[derive(Debug, Args)]
+pub(super) struct Local {
+    /// The scenario file; s2n-netbench-scenarios makes them
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+
+    #[command(flatten)]
+    run: RunOptions,
+
+    /// Directory with driver programs, looked at before the driver cache and PATH
+    #[arg(long, value_name = "DIR")]
+    driver_dir: Option<PathBuf>,
+
+    /// Time between two samples of cpu, memory and throughput; 0 turns sampling off
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::worker::parse_interval)]
+    sample_interval: Duration,
+
+    /// Who measures the drivers
+    #[arg(long, value_enum, default_value_t = Collector::Own)]
+    collector: Collector,
+
+    /// How long a driver may take to end after SIGTERM before it gets SIGKILL
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::worker::parse_limit)]
+    kill_grace: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Collector {
+    /// The workers
+    Own,
+    /// s2n-netbench-collector, which hides the drivers' exit status
+    Stock,
+}
+
+impl Local {
+    pub(super) fn run(&self, verbose: bool) -> Result<ExitCode, CommandError> {
+        let source = ScenarioSource::new(self.scenario.clone());
+        let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
+        let names = self.run.driver_names()?;
+        let paths = options::driver_paths(self.driver_dir.clone())?;
+        let found = names.iter().map(|name| find(&paths, name)).collect::<Result<Vec<_>, _>>()?;
+        let collector = match self.collector {
+            Collector::Own => None,
+            Collector::Stock => Some(paths.find_collector()?),
+        };
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let directory = RunDirectory::create(&self.run.out)?;
+        let outcome = self.run_in(&directory, &source, scenario, &found, collector.as_deref(), interrupts);
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
+        self.run.show(&directory, &outcome, verbose)
+    }
+
+    fn run_in(
+        &self,
+        directory: &RunDirectory,
+        source: &ScenarioSource,
+        scenario: Scenario,
+        found: &[Found],
+        collector: Option<&Path>,
+        interrupts: Interrupts,
+    ) -> Result<Outcome, RunError> {
+        let programs = Programs::place(directory, found)?;
+        let plan = Plan {
+            run: directory.run_id().clone(),
+            drivers: programs.drivers.clone(),
+            repeat: self.run.repeat,
+            timeout: self.run.timeout,
+            kill_grace: self.kill_grace,
+            pause: false,
+            scenario,
+        };
+        let scenario_file = directory.place_scenario(source)?;
+        directory.write_plan("local", &plan)?;
+        let progress = Progress::new(&plan);
+        progress.phase("starting workers");
+        let local = LocalPlan {
+            worker: std::env::current_exe().map_err(RunError::OwnPath)?,
+            worker_args: vec![WORKER.into()],
+            common_args: self.worker_args(directory, &plan, &scenario_file, collector),
+            server_args: driver_args(&programs.drivers, |driver| &driver.server),
+            client_args: driver_args(&programs.drivers, |driver| &driver.client),
+            out: directory.path().to_owned(),
+            servers: plan.scenario.servers().len(),
+            clients: plan.scenario.clients().len(),
+            kill_grace: self.kill_grace,
+        };
+        let mut hosts = LocalHosts::launch(&local)?;
+        directory.write_hosts(&hosts)?;
+        run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
+    }
+
+    fn worker_args(
+        &self,
+        directory: &RunDirectory,
+        plan: &Plan,
+        scenario: &Path,
+        collector: Option<&Path>,
+    ) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec![
+            "--run".into(),
+            plan.run.as_str().into(),
+            "--scenario".into(),
+            scenario.into(),
+            "--scenario-name".into(),
+            plan.scenario.name().into(),
+            "--out".into(),
+            directory.path().into(),
+            "--sample-interval".into(),
+            humantime::format_duration(self.sample_interval).to_string().into(),
+            "--kill-grace".into(),
+            humantime::format_duration(self.kill_grace).to_string().into(),
+        ];
+        if let Some(collector) = collector {
+            args.extend(["--stock-collector".into(), collector.into()]);
+        }
+        args
+    }
+}
+
+/// A driver and its programs; the embedded one has none of its own.
+enum Found {
+    Embedded(DriverName),
+    Programs(PlannedDriver),
+}
+
+fn find(paths: &DriverPaths, name: &DriverName) -> Result<Found, CommandError> {
+    if name.is_embedded() {
+        return Ok(Found::Embedded(name.clone()));
+    }
+    let driver = paths.find(name)?;
+    Ok(Found::Programs(PlannedDriver {
+        name: name.to_string(),
+        server: driver.program(Role::Server).to_owned(),
+        client: driver.program(Role::Client).to_owned(),
+    }))
+}
+
+/// The programs of a run. The embedded driver is this executable under another name, so it gets links in the
+/// run directory as long as the run lasts.
+struct Programs {
+    drivers: Vec<PlannedDriver>,
+    links: Option<PathBuf>,
+}
+
+impl Programs {
+    fn place(directory: &RunDirectory, found: &[Found]) -> Result<Self, RunError> {
+        let mut programs = Self { drivers: vec![], links: None };
+        for driver in found {
+            match driver {
+                Found::Programs(driver) => programs.drivers.push(driver.clone()),
+                Found::Embedded(name) => {
+                    let links = directory.link_to_self("bin", &[EMBEDDED_SERVER, EMBEDDED_CLIENT])?;
+                    programs.drivers.push(PlannedDriver {
+                        name: name.to_string(),
+                        server: links.join(EMBEDDED_SERVER),
+                        client: links.join(EMBEDDED_CLIENT),
+                    });
+                    programs.links = Some(links);
+                }
+            }
+        }
+        Ok(programs)
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        if let Some(links) = &self.links
+            && let Err(error) = std::fs::remove_dir_all(links)
+        {
+            tracing::warn!("{} cannot be removed: {error}", links.display());
+        }
+    }
+}
+
+fn driver_args(drivers: &[PlannedDriver], program: impl Fn(&PlannedDriver) -> &PathBuf) -> Vec<OsString> {
+    let mut args = Vec::new();
+    for driver in drivers {
+        let mut entry = OsString::from(format!("{}=", driver.name));
+        entry.push(program(driver));
+        args.extend(["--driver".into(), entry]);
+    }
+    args
+}

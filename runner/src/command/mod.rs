@@ -1,0 +1,135 @@
+//! The command line: one file per verb.
+
+mod attach;
+mod driver;
+mod local;
+mod options;
+mod report;
+
+use crate::causes::with_causes;
+use crate::run::RunError;
+use clap::{ArgAction, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+/// The first argument that makes the program a worker.
+pub const WORKER: &str = "worker";
+/// The name that makes the program the embedded server.
+pub const EMBEDDED_SERVER: &str = "s2n-netbench-driver-server-embedded";
+/// The name that makes the program the embedded client.
+pub const EMBEDDED_CLIENT: &str = "s2n-netbench-driver-client-embedded";
+
+/// Runs netbench scenarios at scale: many servers and clients, started and stopped at the right moment.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, after_long_help = EXIT_CODES)]
+struct Cli {
+    /// Say more on stderr; twice for everything (RUST_LOG is honoured as well)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a scenario on this machine, each host a loopback address of its own
+    #[command(after_long_help = EXIT_CODES)]
+    Local(Box<local::Local>),
+    /// Run a scenario over workers that somebody else started (russula-worker --help)
+    #[command(after_long_help = EXIT_CODES)]
+    Attach(Box<attach::Attach>),
+    /// Make the report of a run again from its files
+    Report(report::Report),
+    /// Find and install driver programs
+    #[command(subcommand)]
+    Driver(driver::Driver),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    2  bad input: nothing was started
+    3  hosts or infrastructure failed
+    4  a driver failed
+    5  a deadline passed
+  130  interrupted
+
+Results go to stdout, progress and logs to stderr. NO_COLOR turns colours off.
+The first Ctrl-C ends the run in order and keeps what was collected; the second kills what is left and says so.";
+
+/// The `main` of the orchestrator.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // It fails only when the output is closed, and then there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    init_log(cli.verbose);
+    let result = match cli.verb {
+        Verb::Local(local) => local.run(cli.verbose > 0),
+        Verb::Attach(attach) => attach.run(cli.verbose > 0),
+        Verb::Report(report) => report.run(),
+        Verb::Driver(driver) => driver.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let mut stderr = std::io::stderr();
+            let _ = writeln!(stderr, "error: {}", with_causes(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Why a verb did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("{0}")]
+    Input(String),
+    #[error("{0}")]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
+    #[error(transparent)]
+    Drivers(#[from] backends::drivers::DriverError),
+    #[error(transparent)]
+    Install(#[from] backends::drivers::install::InstallError),
+}
+
+impl CommandError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) | Self::Report(_) | Self::Drivers(_) => 2,
+            Self::Install(_) => 3,
+            Self::Run(error) => error.exit_code(),
+        }
+    }
+}
+
+fn init_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2.. => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(use_color(&std::io::stderr()))
+        .with_target(false)
+        // It would panic where stderr is full or closed.
+        .log_internal_errors(false)
+        .init();
+}
+
+/// Whether colours are welcome on this stream (<https://no-color.org>).
+fn use_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

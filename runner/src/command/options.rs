@@ -1,0 +1,105 @@
+//! What every verb that runs a scenario is told, and what it does with the result.
+
+use super::CommandError;
+use crate::causes::with_causes;
+use crate::report;
+use crate::run::{Outcome, RunDirectory};
+use crate::table::{self, Style};
+use backends::drivers::{DriverName, DriverPaths, EMBEDDED};
+use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Most repetitions of a run.
+const REPEAT_MAX: u32 = 10_000;
+
+/// The exit code of a run whose report could not be written.
+const INFRASTRUCTURE: u8 = 3;
+
+/// Options of every run.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Driver to run, by name; repeat it to compare drivers, which then take turns [default: embedded]
+    #[arg(long = "driver", value_name = "NAME")]
+    pub(super) drivers: Vec<DriverName>,
+
+    /// How often each driver runs the scenario
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPEAT_MAX)))]
+    pub(super) repeat: u32,
+
+    /// Directory that gets a directory for each run
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(super) out: PathBuf,
+
+    /// Most time for the clients of one repetition; what runs is stopped after that
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = backends::worker::parse_limit)]
+    pub(super) timeout: Duration,
+
+    /// Print the summary as JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl RunOptions {
+    /// The names of the drivers, each once.
+    pub(super) fn driver_names(&self) -> Result<Vec<DriverName>, CommandError> {
+        let mut names: Vec<DriverName> = Vec::new();
+        for name in &self.drivers {
+            if names.contains(name) {
+                return Err(CommandError::Input(format!(
+                    "--driver {name} was given twice; to run it more often, use --repeat"
+                )));
+            }
+            names.push(name.clone());
+        }
+        if names.is_empty() {
+            names.push(EMBEDDED.parse().expect("the embedded driver's name is a legal one"));
+        }
+        Ok(names)
+    }
+
+    /// Shows what came of the run, and writes the report.
+    pub(super) fn show(
+        &self,
+        directory: &RunDirectory,
+        outcome: &Outcome,
+        verbose: bool,
+    ) -> Result<ExitCode, CommandError> {
+        let mut stdout = std::io::stdout().lock();
+        let text = if self.json {
+            let mut json = serde_json::to_string_pretty(&outcome.summary)
+                .map_err(|error| CommandError::Input(error.to_string()))?;
+            json.push('\n');
+            json
+        } else {
+            table::render(&outcome.summary, Style { color: super::use_color(&stdout), verbose })
+        };
+        // A closed stdout is the reader's wish; the files are there.
+        let _ = stdout.write_all(text.as_bytes());
+        let mut stderr = std::io::stderr();
+        let mut exit_code = outcome.exit_code;
+        // Without its summary there is nothing to report on, and the user knows why.
+        let report = outcome.is_written.then(|| report::write(directory.path()));
+        match report {
+            Some(Ok(report)) => {
+                let _ = writeln!(stderr, "report:  {}", report.display());
+            }
+            Some(Err(error)) => {
+                let _ = writeln!(stderr, "error: {}", with_causes(&error));
+                if exit_code == 0 {
+                    exit_code = INFRASTRUCTURE;
+                }
+            }
+            None => {}
+        }
+        let _ = writeln!(stderr, "results: {}", directory.path().join("results").display());
+        Ok(ExitCode::from(exit_code))
+    }
+}
+
+/// The places where drivers are looked for.
+pub(super) fn driver_paths(driver_dir: Option<PathBuf>) -> Result<DriverPaths, CommandError> {
+    Ok(DriverPaths::from_env(driver_dir)?)
+}

@@ -1,0 +1,11 @@
+//! What the orchestrator's command line is made of.
+
+pub mod causes;
+pub mod command;
+pub mod hosts;
+pub mod report;
+pub mod run;
+pub mod summary;
+pub mod table;
+pub mod totals;
+pub mod units;

@@ -1,0 +1,207 @@
+//! The directory of a run; [`backends::layout`] says what lies where.
+
+use super::{Plan, RunError, ScenarioSource};
+use crate::summary::Summary;
+use backends::hosts::Hosts;
+use jiff::{Timestamp, tz::TimeZone};
+use russula_proto::{Group, RunId};
+use serde_json::{Value, json};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// `runs/<run-id>/` in the making.
+#[derive(Debug)]
+pub struct RunDirectory {
+    run: RunId,
+    path: PathBuf,
+    started: Timestamp,
+    events: Mutex<File>,
+    record: Mutex<Value>,
+}
+
+impl RunDirectory {
+    /// Makes a new directory below `out`, and `out/latest` lead to it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(out: &Path) -> Result<Self, RunError> {
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Directory { path, source }
+        };
+        let out = std::path::absolute(out).map_err(fail(out))?;
+        fs::create_dir_all(&out).map_err(fail(&out))?;
+        let started = Timestamp::now();
+        let (run, path) = new_directory(&out, started).map_err(fail(&out))?;
+        for part in ["logs", "results"] {
+            fs::create_dir(path.join(part)).map_err(fail(&path))?;
+        }
+        let events = File::create(path.join("events.jsonl")).map_err(fail(&path))?;
+        if let Err(error) = point_latest_to(&out, &run) {
+            tracing::warn!("{} does not lead to this run: {error}", out.join("latest").display());
+        }
+        Ok(Self { run, path, started, events: Mutex::new(events), record: Mutex::new(Value::Null) })
+    }
+
+    /// Name of the run.
+    pub fn run_id(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Absolute path of the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// When the run began.
+    pub(super) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Puts the scenario into the directory, as the one file that every host gets.
+    ///
+    /// It may hold private keys, so only its owner can read it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn place_scenario(&self, source: &ScenarioSource) -> Result<PathBuf, RunError> {
+        let path = self.path.join("scenario.json");
+        let mut options = OpenOptions::new();
+        let copied = (options.write(true).create_new(true).mode(0o600).open(&path))
+            .and_then(|_| source.copy_to(&path))
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)));
+        copied.map_err(|source| RunError::File { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// Makes `names` in the subdirectory `directory` lead to this program.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn link_to_self(&self, directory: &str, names: &[&str]) -> Result<PathBuf, RunError> {
+        let own = std::env::current_exe().map_err(RunError::OwnPath)?;
+        let directory = self.path.join(directory);
+        let made = fs::create_dir(&directory)
+            .and_then(|()| names.iter().try_for_each(|name| symlink(&own, directory.join(name))));
+        made.map_err(|source| RunError::File { path: directory.clone(), source })?;
+        Ok(directory)
+    }
+
+    /// Writes `run.json`: what was asked for.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_plan(&self, backend: &str, plan: &Plan) -> Result<(), RunError> {
+        let record = json!({
+            "run_id": self.run.as_str(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": self.started.to_string(),
+            "state": "planned",
+            "backend": backend,
+            "workers_run": plan.run.as_str(),
+            "scenario": plan.scenario.name(),
+            "drivers": plan.drivers,
+            "repeat": plan.repeat,
+            "timeout_s": plan.timeout.as_secs_f64(),
+        });
+        self.update_record(|value| *value = record)
+    }
+
+    /// Adds the hosts to `run.json`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_hosts(&self, hosts: &dyn Hosts) -> Result<(), RunError> {
+        let of = |group| -> Vec<Value> {
+            let hosts = hosts.group(group).iter();
+            hosts.map(|host| json!({"host": host.address, "control": host.control})).collect()
+        };
+        self.update_record(|value| {
+            value["hosts"] = json!({"servers": of(Group::Server), "clients": of(Group::Client)});
+        })
+    }
+
+    /// Sets the state in `run.json`.
+    pub(super) fn write_state(&self, state: &str) -> Result<(), RunError> {
+        self.update_record(|value| value["state"] = state.into())
+    }
+
+    /// Whether its file system takes no more; drivers that fail cannot say so then.
+    pub(super) fn is_on_full_disk(&self) -> bool {
+        /// Less than this is no room.
+        const ROOM_MIN_BYTES: u64 = 64 * 1024;
+
+        let stat = rustix::fs::statvfs(&self.path);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES)
+    }
+
+    /// Says in `run.json` why there is no summary, as far as it can be written.
+    pub fn note_failure(&self, error: &RunError) {
+        let noted = self.update_record(|value| {
+            value["state"] = "failed".into();
+            value["error"] = error.to_string().into();
+        });
+        if let Err(error) = noted {
+            tracing::debug!("{error}");
+        }
+    }
+
+    /// Writes `summary.json`.
+    pub(super) fn write_summary(&self, summary: &Summary) -> Result<(), RunError> {
+        self.replace("summary.json", summary)
+    }
+
+    /// Adds a line to `events.jsonl`.
+    pub(super) fn event(&self, mut event: Value) {
+        event["time"] = Timestamp::now().to_string().into();
+        let Ok(mut file) = self.events.lock() else { return };
+        if let Err(error) = writeln!(file, "{event}") {
+            tracing::debug!("an event was lost: {error}");
+        }
+    }
+
+    fn update_record(&self, change: impl FnOnce(&mut Value)) -> Result<(), RunError> {
+        let Ok(mut record) = self.record.lock() else { return Ok(()) };
+        change(&mut record);
+        self.replace("run.json", &*record)
+    }
+
+    /// Replaces a file as a whole, so that a reader never sees half of it.
+    fn replace(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RunError> {
+        let path = self.path.join(name);
+        let new = self.path.join(format!(".{name}.new"));
+        let written = serde_json::to_vec_pretty(value)
+            .map_err(io::Error::from)
+            .and_then(|json| fs::write(&new, json))
+            .and_then(|()| fs::rename(&new, &path));
+        written.map_err(|source| {
+            // On a full disk half of it may be there.
+            let _ = fs::remove_file(&new);
+            RunError::File { path, source }
+        })
+    }
+}
+
+/// A directory that did not exist before, named by the time and a number that makes it the only one.
+fn new_directory(out: &Path, started: Timestamp) -> io::Result<(RunId, PathBuf)> {
+    let time = started.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
+    let mut lot = u16::try_from(std::process::id() % 0x1_0000).expect("a remainder is less than its divisor");
+    loop {
+        let run: RunId = format!("{time}-{lot:04x}").parse().expect("digits and dashes are legal");
+        let path = out.join(run.as_str());
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok((run, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => lot = lot.wrapping_add(1),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn point_latest_to(out: &Path, run: &RunId) -> io::Result<()> {
+    let new = out.join(format!(".latest-{run}"));
+    symlink(run.as_str(), &new)?;
+    fs::rename(&new, out.join("latest"))
+}

@@ -1,0 +1,48 @@
+//! Why a run could not be carried out. A driver that fails is no such error: it is a result.
+
+use backends::local::LocalError;
+use std::io;
+use std::path::PathBuf;
+
+/// A run could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The directory of the run cannot be made.
+    #[error("the directory {} cannot be written: {source}; choose another one with --out", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's word for it.
+        source: io::Error,
+    },
+    /// A file of the run cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's word for it.
+        source: io::Error,
+    },
+    /// This program does not know where it is.
+    #[error("cannot find out where this program is, which is needed to start it as a worker: {0}")]
+    OwnPath(#[source] io::Error),
+    /// There are no hosts.
+    #[error("{0}")]
+    Local(#[from] LocalError),
+    /// Ctrl-C cannot be watched.
+    #[error("cannot watch for signals: {0}")]
+    Signals(#[source] io::Error),
+    /// The control connections cannot be served.
+    #[error("the control connections cannot be served: {0}")]
+    Control(#[from] io::Error),
+}
+
+impl RunError {
+    /// See `runner --help`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Directory { .. } => 2,
+            Self::File { .. } | Self::OwnPath(_) | Self::Local(_) | Self::Signals(_) | Self::Control(_) => 3,
+        }
+    }
+}

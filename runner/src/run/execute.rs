@@ -1,0 +1,390 @@
+//! The repetitions of a run, one after another, over one set of hosts.
+
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
+use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use backends::hosts::Hosts;
+use backends::layout::Turn;
+use backends::tcp::{Coordinators, GroupId, Notice};
+use mio::Token;
+use mio::unix::SourceFd;
+use russula_proto::coordinator::Event;
+use russula_proto::{
+    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Repetition, RepetitionPhase, StartFailure,
+};
+use serde_json::json;
+use std::io::BufRead;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+const INTERRUPT: Token = Token(0);
+const ENTER: Token = Token(1);
+const FIRST_HOST: Token = Token(16);
+
+/// For the drivers to end once they were told to, on top of the grace that each one gets.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// All of it.
+    pub summary: Summary,
+    /// Whether it is on disk, for the report.
+    pub is_written: bool,
+    /// See `runner --help`.
+    pub exit_code: u8,
+}
+
+/// Carries out `plan` over `hosts`, takes the hosts back, and writes the summary.
+///
+/// # Errors
+/// If there is nothing that could be summed up.
+pub fn run(
+    plan: &Plan,
+    hosts: &mut dyn Hosts,
+    directory: &RunDirectory,
+    progress: &Progress,
+    interrupts: Interrupts,
+) -> Result<Outcome, RunError> {
+    let started = Instant::now();
+    let mut execution = Execution::begin(plan, hosts, directory, progress, interrupts)?;
+    directory.write_state("running")?;
+    let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
+    let total = plan.repeat * u32::from(drivers);
+    for number in 1..=total {
+        execution.repetition(number, Turn::of(number, drivers))?;
+        if execution.is_over() {
+            execution.note_early_end(number, total);
+            break;
+        }
+    }
+    let (mut ending, driver_summaries) = execution.end()?;
+    progress.phase("taking the hosts back");
+    for left in hosts.release() {
+        progress.message(&format!("error: {left}"));
+        ending.worse(Verdict::infrastructure(left));
+    }
+    progress.clear();
+    let mut summary = Summary {
+        run_id: directory.run_id().to_string(),
+        status: ending.status,
+        scenario: plan.scenario.name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: directory.started().to_string(),
+        duration_s: started.elapsed().as_secs_f64(),
+        error: ending.error,
+        machine: machine::describe(),
+        traces: plan.scenario.traces().to_vec(),
+        drivers: driver_summaries,
+    };
+    let written = directory.write_summary(&summary).and_then(|()| directory.write_state("done"));
+    let (is_written, mut exit_code) = (written.is_ok(), ending.exit_code);
+    if let Err(error) = written {
+        // What is known is shown all the same.
+        progress.message(&format!("error: {error}"));
+        if summary.status == Status::Ok {
+            (summary.status, exit_code) = (Status::Failed, error.exit_code());
+        }
+        summary.error.get_or_insert(error.to_string());
+    }
+    Ok(Outcome { summary, is_written, exit_code })
+}
+
+/// How something ended, for the exit code.
+#[derive(Clone, Debug)]
+struct Verdict {
+    status: Status,
+    exit_code: u8,
+    error: Option<String>,
+}
+
+impl Verdict {
+    const OK: Self = Self { status: Status::Ok, exit_code: 0, error: None };
+
+    fn infrastructure(error: String) -> Self {
+        Self { status: Status::Failed, exit_code: 3, error: Some(error) }
+    }
+
+    /// The first thing that went wrong decides, but an interruption outweighs it.
+    fn worse(&mut self, other: Self) {
+        if self.status == Status::Ok || other.status == Status::Interrupted {
+            *self = other;
+        }
+    }
+
+    fn of(failure: &Failure) -> Self {
+        let exit_code = match failure {
+            Failure::Worker { ending: Ending::StartFailed(StartFailure::PortInUse { .. }), .. }
+            | Failure::Lost { .. }
+            | Failure::Restarted { .. }
+            | Failure::Refused { .. }
+            | Failure::Protocol { .. }
+            | Failure::OutOfOrder { .. } => 3,
+            Failure::Worker { .. } => 4,
+            Failure::Deadline { .. } => 5,
+        };
+        Self { status: Status::Failed, exit_code, error: None }
+    }
+}
+
+struct Execution<'a> {
+    plan: &'a Plan,
+    hosts: &'a mut dyn Hosts,
+    directory: &'a RunDirectory,
+    progress: &'a Progress,
+    interrupts: Interrupts,
+    coordinators: Coordinators,
+    groups: (GroupId, GroupId),
+    summaries: Vec<DriverSummary>,
+    verdict: Verdict,
+    /// Of the last repetition.
+    last_error: Option<String>,
+    interrupted: bool,
+    /// Everything was ended by force; there is nobody to talk to any more.
+    killed: bool,
+    host_lost: bool,
+}
+
+impl<'a> Execution<'a> {
+    fn begin(
+        plan: &'a Plan,
+        hosts: &'a mut dyn Hosts,
+        directory: &'a RunDirectory,
+        progress: &'a Progress,
+        mut interrupts: Interrupts,
+    ) -> Result<Self, RunError> {
+        let mut coordinators = Coordinators::new()?;
+        coordinators.register(&mut interrupts.source, INTERRUPT)?;
+        if plan.pause {
+            let stdin = std::io::stdin().as_raw_fd();
+            coordinators.register(&mut SourceFd(&stdin), ENTER)?;
+        }
+        hosts.watch(&mut coordinators, FIRST_HOST)?;
+        let mut add = |group| {
+            let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
+            let config = CoordinatorConfig {
+                run: plan.run.clone(),
+                group,
+                workers: u16::try_from(addresses.len()).expect("the hosts are limited by the scenario"),
+                limits: CoordinatorLimits {
+                    run: plan.timeout,
+                    stop: STOP_LIMIT + plan.kill_grace,
+                    ..CoordinatorLimits::default()
+                },
+                seed: u64::from(std::process::id()),
+            };
+            coordinators.add(config, addresses)
+        };
+        let groups = (add(Group::Server), add(Group::Client));
+        let summaries = plan
+            .drivers
+            .iter()
+            .map(|driver| DriverSummary { driver: driver.name.clone(), repetitions: vec![] });
+        let summaries = summaries.collect();
+        Ok(Self {
+            plan,
+            hosts,
+            directory,
+            progress,
+            interrupts,
+            coordinators,
+            groups,
+            summaries,
+            verdict: Verdict::OK,
+            last_error: None,
+            interrupted: false,
+            killed: false,
+            host_lost: false,
+        })
+    }
+
+    /// Without its hosts, or against the user's wish, a run does not go on.
+    fn is_over(&self) -> bool {
+        self.interrupted || self.host_lost
+    }
+
+    fn repetition(&mut self, number: u32, turn: Turn) -> Result<(), RunError> {
+        let started = Instant::now();
+        let driver = self.plan.drivers[usize::from(turn.driver)].name.as_str();
+        self.directory.event(json!({
+            "event": "repetition", "number": number, "driver": driver, "round": turn.round,
+        }));
+        let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
+            Repetition::begin(number, turn.driver, servers, clients, now)
+        });
+        repetition.hold_servers(self.plan.pause);
+        let mut what = "preparing".to_owned();
+        self.progress.repetition(turn, driver, &what);
+        loop {
+            let phases: Vec<_> = self.coordinators.with_both(self.groups, |servers, clients, now| {
+                repetition.advance(servers, clients, now).collect()
+            });
+            for phase in phases {
+                self.directory.event(json!({"event": "phase", "phase": format!("{phase:?}")}));
+                what = self.describe(phase);
+                self.progress.repetition(turn, driver, &what);
+            }
+            if repetition.phase() == RepetitionPhase::Over || self.killed {
+                break;
+            }
+            match self.coordinators.wait(self.progress.refresh_interval())? {
+                Some(Notice::Event(group, event)) => self.handle_event(group, &event, &mut repetition),
+                Some(Notice::Ready(token)) => self.handle_ready(token, &mut repetition),
+                None => self.progress.refresh(turn, driver, &what),
+            }
+        }
+        self.sum_up(turn, started.elapsed());
+        Ok(())
+    }
+
+    fn handle_event(&mut self, group: GroupId, event: &Event, repetition: &mut Repetition) {
+        let name = self.coordinators.get(group).group().name();
+        tracing::debug!("{name}: {event:?}");
+        let text = match event {
+            Event::Failed(failure) => failure.to_string(),
+            Event::State { to, .. } => format!("coordinator {to}"),
+            Event::Connected(index) => format!("worker {index} connected"),
+            Event::Disconnected(index, error) => format!("worker {index} disconnected: {error}"),
+            Event::Worker(index, stage) => format!("worker {index} {stage:?}"),
+            Event::Reached(milestone) => format!("reached {milestone}"),
+            Event::Finished => "finished".to_owned(),
+        };
+        self.directory.event(json!({"event": "group", "group": name, "what": text}));
+        if self.plan.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
+            // Only the clients get there while the servers are held.
+            if repetition.phase() == RepetitionPhase::RunningClients {
+                self.progress.message("The clients are done. Press Enter to stop the servers.");
+            }
+        }
+    }
+
+    fn handle_ready(&mut self, token: Token, repetition: &mut Repetition) {
+        match token {
+            INTERRUPT => match self.interrupts.count() {
+                0 => {}
+                1 => {
+                    self.progress.message("Interrupted: stopping what runs. Once more to kill it.");
+                    self.interrupted = true;
+                    repetition.give_up();
+                }
+                2.. => self.kill_everything(),
+            },
+            ENTER => {
+                // One line is one answer; at the end of stdin nobody can answer any more.
+                let _ = std::io::stdin().lock().read_line(&mut String::new());
+                if repetition.phase() == RepetitionPhase::RunningClients {
+                    repetition.hold_servers(false);
+                }
+            }
+            Token(_) => {
+                for lost in self.hosts.lost() {
+                    self.host_lost = true;
+                    let group = if lost.group == Group::Server { self.groups.0 } else { self.groups.1 };
+                    self.coordinators.with(group, |coordinator, now| {
+                        coordinator.handle_host_lost(lost.index, &lost.reason, now);
+                    });
+                }
+            }
+        }
+    }
+
+    /// The user has no patience left: ends the workers by force, and with them their drivers.
+    fn kill_everything(&mut self) {
+        self.progress.message("Interrupted again: killing what is left.");
+        (self.interrupted, self.killed) = (true, true);
+        let left = self.hosts.destroy();
+        if left.is_empty() {
+            self.progress.message("Nothing is left running.");
+        }
+        for left in left {
+            self.progress.message(&format!("left: {left}"));
+        }
+    }
+
+    /// Says in the summary why not every repetition has had its turn.
+    fn note_early_end(&mut self, number: u32, total: u32) {
+        if number < total {
+            let reason = self.last_error.take().unwrap_or_default();
+            self.verdict.error = Some(format!("ended after {number} of {total} repetitions: {reason}"));
+        }
+    }
+
+    fn sum_up(&mut self, turn: Turn, duration: Duration) {
+        let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
+        let failure =
+            [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
+        let mut verdict = match failure {
+            _ if self.interrupted => Verdict {
+                status: Status::Interrupted,
+                exit_code: 130,
+                error: Some("interrupted by the user".into()),
+            },
+            None => Verdict::OK,
+            Some((group, failure)) => {
+                let mut error = explain::explain(self.hosts, group, failure);
+                if self.directory.is_on_full_disk() {
+                    error.push_str("; there is no room left on the disk of the run directory");
+                }
+                Verdict { error: Some(error), ..Verdict::of(failure) }
+            }
+        };
+        if verdict.status != Status::Ok {
+            collect::repair(self.plan, turn, self.hosts, self.directory);
+        }
+        let collect = |coordinator| collect::hosts(self.plan, turn, self.hosts, coordinator, self.directory);
+        let (servers, clients) = (collect(servers), collect(clients));
+        if let Some(error) = collect::missing_result(self.hosts, &servers, &clients)
+            && verdict.status == Status::Ok
+        {
+            verdict = Verdict::infrastructure(error);
+        }
+        let summary = RepetitionSummary {
+            status: verdict.status,
+            duration_s: duration.as_secs_f64(),
+            error: verdict.error.clone(),
+            servers,
+            clients,
+        };
+        if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
+            let driver = &self.plan.drivers[usize::from(turn.driver)].name;
+            self.progress.message(&format!("error: {driver}: {error}"));
+            self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
+        }
+        self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
+        self.summaries[usize::from(turn.driver)].repetitions.push(summary);
+        self.last_error = verdict.error;
+        self.verdict.worse(Verdict { error: None, ..verdict });
+    }
+
+    /// Shows what the driver to blame wrote to stderr.
+    fn show_stderr(&self, blamed: Option<(Group, Option<usize>)>) {
+        let Some((group, Some(index))) = blamed else { return };
+        let id = if group == Group::Server { self.groups.0 } else { self.groups.1 };
+        let peer = self.coordinators.get(id).peer(index);
+        let Some(outcome) = peer.ending.and_then(Ending::outcome) else { return };
+        for line in outcome.stderr_tail.as_str().lines() {
+            self.progress.message(&format!("  stderr: {line}"));
+        }
+    }
+
+    fn describe(&self, phase: RepetitionPhase) -> String {
+        let servers = self.hosts.group(Group::Server).len();
+        let clients = self.hosts.group(Group::Client).len();
+        match phase {
+            RepetitionPhase::Preparing => "preparing".to_owned(),
+            RepetitionPhase::StartingServers => format!("starting servers ({servers})"),
+            RepetitionPhase::RunningClients => format!("running clients ({clients})"),
+            RepetitionPhase::StoppingClients => format!("stopping clients ({clients})"),
+            RepetitionPhase::StoppingServers => format!("stopping servers ({servers})"),
+            RepetitionPhase::Over => "over".to_owned(),
+        }
+    }
+
+    /// Lets the workers go.
+    fn end(mut self) -> Result<(Verdict, Vec<DriverSummary>), RunError> {
+        if !self.killed {
+            self.progress.phase("letting the workers go");
+            self.coordinators.finish()?;
+        }
+        Ok((self.verdict, self.summaries))
+    }
+}

@@ -1,0 +1,18 @@
+//! A run: every repetition of every driver over the hosts of one backend, and what came of it.
+
+mod collect;
+mod directory;
+mod error;
+mod execute;
+mod explain;
+mod interrupt;
+mod machine;
+mod plan;
+mod progress;
+
+pub use directory::RunDirectory;
+pub use error::RunError;
+pub use execute::{Outcome, run};
+pub use interrupt::Interrupts;
+pub use plan::{Plan, PlannedDriver, ScenarioSource};
+pub use progress::Progress;

@@ -1,0 +1,71 @@
+//! What a run is to do, before anything is started.
+
+use backends::scenario::{self, Scenario, ScenarioError};
+use russula_proto::RunId;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that a run needs to know, whatever its backend.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name, which the workers know as well.
+    pub run: RunId,
+    /// The drivers in the order in which they take turns; a worker's programs have the same order.
+    pub drivers: Vec<PlannedDriver>,
+    /// How often each driver has its turn.
+    pub repeat: u32,
+    /// Most time for the clients of one repetition.
+    pub timeout: Duration,
+    /// How long a driver may take to end after SIGTERM.
+    pub kill_grace: Duration,
+    /// Wait for the user before the servers are stopped.
+    pub pause: bool,
+    /// What they run.
+    pub scenario: Scenario,
+}
+
+/// A driver with its programs on this machine; empty paths where only the workers know them.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PlannedDriver {
+    /// Its name.
+    pub name: String,
+    /// The server.
+    pub server: PathBuf,
+    /// The client.
+    pub client: PathBuf,
+}
+
+/// Where the scenario comes from.
+#[derive(Clone, Debug)]
+pub enum ScenarioSource {
+    /// The user's file.
+    File(PathBuf),
+    /// The demonstration.
+    Demo,
+}
+
+impl ScenarioSource {
+    /// The user's file, or the demonstration if there is none.
+    pub fn new(file: Option<PathBuf>) -> Self {
+        file.map_or(Self::Demo, Self::File)
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load(&self) -> Result<Scenario, ScenarioError> {
+        match self {
+            Self::File(path) => Scenario::load(path),
+            Self::Demo => Ok(scenario::demo()),
+        }
+    }
+
+    /// Writes a copy to `path`.
+    pub(super) fn copy_to(&self, path: &Path) -> std::io::Result<()> {
+        match self {
+            Self::File(source) => std::fs::copy(source, path).map(drop),
+            Self::Demo => std::fs::write(path, scenario::DEMO),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! What a person sees on stdout after a run.
+
+use crate::{
+    hosts::{self, NamedHost},
+    summary::{RepetitionSummary, Status, Summary},
+    totals::{Direction, RepetitionTotals},
+    units,
+};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle, presets};
+
+/// Up to so many rows, hosts are listed without asking.
+const MAX_HOST_ROWS: usize = 20;
+
+/// Lines of one host's stderr that are shown; `summary.json` and the report hold all that was kept.
+const MAX_STDERR_LINES: usize = 10;
+
+/// Hosts of one repetition whose errors are shown.
+const MAX_FAILED_HOSTS: usize = 5;
+
+/// What is not known.
+const UNKNOWN: &str = "–";
+
+/// No lines but one below the header.
+const TABLE_STYLE: TableStyle = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// How the text looks. The caller knows whether stdout is a terminal and what `NO_COLOR` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to use colours, as escape sequences of ECMA-48.
+    pub color: bool,
+    /// Whether to list all hosts however many there are, and everything of stderr that was kept.
+    pub verbose: bool,
+}
+
+/// The summary as text of several lines, with a line feed at its end: a table of all repetitions, one of all
+/// hosts unless there are too many, and what went wrong. Unknown values are shown as "–".
+pub fn render(summary: &Summary, style: Style) -> String {
+    let mut text = format!(
+        "{scenario} · {run_id} · {status} · {duration}\n",
+        scenario = printable(&summary.scenario),
+        run_id = printable(&summary.run_id),
+        status = style.status(summary.status),
+        duration = units::seconds(summary.duration_s),
+    );
+    if summary.drivers.is_empty() {
+        text.push_str("\nNo driver ran.\n");
+    } else {
+        append_table(&mut text, repetitions_table(summary), style);
+    }
+    let rows: usize = all_repetitions(summary).map(|(_, _, r)| r.servers.len() + r.clients.len()).sum();
+    if rows > 0 && (rows <= MAX_HOST_ROWS || style.verbose) {
+        append_table(&mut text, hosts_table(summary), style);
+    }
+    append_problems(&mut text, summary, style);
+    text
+}
+
+impl Style {
+    fn status(self, status: Status) -> String {
+        let word = hosts::status_word(status);
+        match (self.color, status) {
+            (false, _) => word.to_owned(),
+            (true, Status::Ok) => format!("\x1b[32m{word}\x1b[0m"),
+            (true, Status::Failed) => format!("\x1b[1;31m{word}\x1b[0m"),
+            (true, Status::Interrupted) => format!("\x1b[33m{word}\x1b[0m"),
+        }
+    }
+}
+
+fn color(status: Status) -> Color {
+    match status {
+        Status::Ok => Color::DarkGreen,
+        Status::Failed => Color::DarkRed,
+        Status::Interrupted => Color::DarkYellow,
+    }
+}
+
+fn all_repetitions(summary: &Summary) -> impl Iterator<Item = (&str, usize, &RepetitionSummary)> {
+    summary.drivers.iter().flat_map(|driver| {
+        let repetitions = driver.repetitions.iter().enumerate();
+        repetitions.map(|(index, repetition)| (driver.driver.as_str(), index + 1, repetition))
+    })
+}
+
+fn repetitions_table(summary: &Summary) -> Table {
+    let direction = Direction::of(summary);
+    let payload = match direction {
+        Direction::Received => "Received",
+        Direction::Sent => "Sent",
+    };
+    let head = [
+        "Driver",
+        "Rep",
+        "Status",
+        "Duration",
+        payload,
+        "Goodput",
+        "CPU server",
+        "CPU client",
+        "Peak memory",
+    ];
+    let mut table = table(&head, 3);
+    for (driver, number, repetition) in all_repetitions(summary) {
+        let totals = RepetitionTotals::of(repetition, direction);
+        let bytes = match direction {
+            Direction::Received => totals.received_bytes,
+            Direction::Sent => totals.sent_bytes,
+        };
+        let numbers = [
+            Some(units::seconds(totals.duration_s)),
+            bytes.map(units::bytes),
+            totals.goodput_bits_per_s.map(units::bit_rate),
+            totals.server_cpu_s.map(units::seconds),
+            totals.client_cpu_s.map(units::seconds),
+            totals.max_rss_bytes().map(units::memory),
+        ];
+        let mut row = vec![
+            Cell::new(printable(driver)),
+            Cell::new(number),
+            Cell::new(hosts::status_word(repetition.status)).fg(color(repetition.status)),
+        ];
+        row.extend(numbers.into_iter().map(known_or_dash));
+        table.add_row(row);
+    }
+    table
+}
+
+fn hosts_table(summary: &Summary) -> Table {
+    let head = ["Driver", "Rep", "Host", "Ended", "Duration", "Received", "Sent", "CPU", "Peak memory"];
+    let mut table = table(&head, 4);
+    for (driver, number, repetition) in all_repetitions(summary) {
+        for host in hosts::named_hosts(repetition) {
+            let summary = host.summary;
+            let mut ended = known_or_dash(hosts::ending(summary));
+            if summary.error.is_some() {
+                ended = ended.fg(color(Status::Failed));
+            }
+            let numbers = [
+                summary.duration_s.map(units::seconds),
+                summary.received_bytes.map(units::bytes),
+                summary.sent_bytes.map(units::bytes),
+                summary.cpu_s.map(units::seconds),
+                summary.max_rss_bytes.map(units::memory),
+            ];
+            let mut row = vec![
+                Cell::new(printable(driver)),
+                Cell::new(number),
+                Cell::new(printable(&host.name)),
+                ended,
+            ];
+            row.extend(numbers.into_iter().map(known_or_dash));
+            table.add_row(row);
+        }
+    }
+    table
+}
+
+fn append_table(text: &mut String, mut table: Table, style: Style) {
+    table.force_no_tty();
+    if style.color {
+        table.enforce_styling();
+    }
+    text.push('\n');
+    for line in table.lines() {
+        // Without colours the padding of the last column is only noise for whoever compares outputs.
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+fn table(head: &[&str], text_columns: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(TABLE_STYLE);
+    table.set_header(head.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= text_columns {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn known_or_dash(value: Option<String>) -> Cell {
+    Cell::new(value.unwrap_or_else(|| UNKNOWN.to_owned()))
+}
+
+fn append_problems(text: &mut String, summary: &Summary, style: Style) {
+    if let Some(error) = &summary.error {
+        text.push_str(&format!("\n{}\n", printable(error)));
+    }
+    for (driver, number, repetition) in all_repetitions(summary) {
+        let hosts = hosts::named_hosts(repetition);
+        let mut hosts: Vec<_> =
+            hosts.iter().filter(|host| hosts::explains_failure(repetition, host)).collect();
+        if repetition.status == Status::Ok && repetition.error.is_none() && hosts.is_empty() {
+            continue;
+        }
+        hosts.sort_by_key(|host| host.summary.error.is_none());
+        let error = repetition.error.as_ref().map(|error| format!(": {}", printable(error)));
+        text.push_str(&format!(
+            "\n{driver}, repetition {number} {status}{error}\n",
+            driver = printable(driver),
+            status = style.status(repetition.status),
+            error = error.unwrap_or_default(),
+        ));
+        let limit = if style.verbose { hosts.len() } else { MAX_FAILED_HOSTS };
+        for host in hosts.iter().take(limit) {
+            append_host_problem(text, host, style);
+        }
+        if hosts.len() > limit {
+            text.push_str(&format!("  and {} more hosts, see summary.json\n", hosts.len() - limit));
+        }
+    }
+}
+
+fn append_host_problem(text: &mut String, host: &NamedHost<'_>, style: Style) {
+    let ending = hosts::ending(host.summary).map(|ending| format!(" ({ending})")).unwrap_or_default();
+    let error = host.summary.error.as_ref().map(|error| format!(": {}", printable(error)));
+    text.push_str(&format!("  {}{ending}{}\n", printable(&host.name), error.unwrap_or_default()));
+    let lines: Vec<_> = host.summary.stderr_tail.trim_end().lines().collect();
+    let skipped = if style.verbose { 0 } else { lines.len().saturating_sub(MAX_STDERR_LINES) };
+    if skipped > 0 {
+        text.push_str(&format!("    … {skipped} lines more\n"));
+    }
+    for line in &lines[skipped..] {
+        text.push_str(&format!("    | {}\n", printable(line)));
+    }
+}
+
+/// Text from outside without control characters: a driver's stderr must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::{DriverSummary, HostSummary, Machine};
+
+    fn host(address: &str, received_bytes: u64, sent_bytes: u64) -> HostSummary {
+        HostSummary {
+            host: address.to_owned(),
+            exit_code: Some(0),
+            duration_s: Some(2.0),
+            received_bytes: Some(received_bytes),
+            sent_bytes: Some(sent_bytes),
+            cpu_s: Some(0.25),
+            max_rss_bytes: Some(4 << 20),
+            ..HostSummary::default()
+        }
+    }
+
+    fn summary() -> Summary {
+        let repetition = RepetitionSummary {
+            status: Status::Ok,
+            duration_s: 2.31,
+            error: None,
+            servers: vec![host("127.0.1.1", 1_000, 500_000_000), host("127.0.1.2", 1_000, 500_000_000)],
+            clients: vec![host("127.0.2.1", 1_000_000_000, 2_000)],
+        };
+        Summary {
+            run_id: "r1".to_owned(),
+            status: Status::Ok,
+            scenario: "incast".to_owned(),
+            version: "0.1.0".to_owned(),
+            started: "2026-01-31T12:00:05Z".to_owned(),
+            duration_s: 3.0,
+            error: None,
+            machine: Machine::default(),
+            traces: vec![],
+            drivers: vec![DriverSummary { driver: "tcp".to_owned(), repetitions: vec![repetition] }],
+        }
+    }
+
+    fn failed() -> Summary {
+        let mut summary = summary();
+        let good = summary.drivers[0].repetitions[0].clone();
+        let mut bad = good.clone();
+        summary.status = Status::Failed;
+        bad.status = Status::Failed;
+        bad.error = Some("client 127.0.2.1 failed".to_owned());
+        bad.clients[0] = HostSummary {
+            host: "127.0.2.1".to_owned(),
+            exit_code: Some(1),
+            error: Some("exited with status 1".to_owned()),
+            stderr_tail: "\u{1b}[31mError:\nconnection refused\n".to_owned(),
+            ..HostSummary::default()
+        };
+        bad.servers[1].exit_code = None;
+        bad.servers[1].signal = Some(9);
+        bad.servers[1].cpu_s = None;
+        summary.drivers.push(DriverSummary { driver: "s2n-quic".to_owned(), repetitions: vec![good, bad] });
+        summary
+    }
+
+    #[test]
+    fn a_good_run() {
+        assert_eq!(
+            render(&summary(), Style::default()),
+            "\
+incast · r1 · ok · 3.00 s
+
+Driver  Rep  Status  Duration  Received      Goodput  CPU server  CPU client  Peak memory
+──────────────────────────────────────────────────────────────────────────────────────────
+tcp     1    ok        2.31 s   1.00 GB  4.00 Gbit/s      500 ms      250 ms     4.00 MiB
+
+Driver  Rep  Host              Ended   Duration  Received     Sent     CPU  Peak memory
+────────────────────────────────────────────────────────────────────────────────────────
+tcp     1    client 127.0.2.1  exit 0    2.00 s   1.00 GB  2.00 kB  250 ms     4.00 MiB
+tcp     1    server 127.0.1.1  exit 0    2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+tcp     1    server 127.0.1.2  exit 0    2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+"
+        );
+    }
+
+    #[test]
+    fn a_failed_run_with_unknown_values() {
+        assert_eq!(
+            render(&failed(), Style::default()),
+            "\
+incast · r1 · failed · 3.00 s
+
+Driver    Rep  Status  Duration  Received      Goodput  CPU server  CPU client  Peak memory
+────────────────────────────────────────────────────────────────────────────────────────────
+tcp       1    ok        2.31 s   1.00 GB  4.00 Gbit/s      500 ms      250 ms     4.00 MiB
+s2n-quic  1    ok        2.31 s   1.00 GB  4.00 Gbit/s      500 ms      250 ms     4.00 MiB
+s2n-quic  2    failed    2.31 s         –            –           –           –            –
+
+Driver    Rep  Host              Ended     Duration  Received     Sent     CPU  Peak memory
+────────────────────────────────────────────────────────────────────────────────────────────
+tcp       1    client 127.0.2.1  exit 0      2.00 s   1.00 GB  2.00 kB  250 ms     4.00 MiB
+tcp       1    server 127.0.1.1  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+tcp       1    server 127.0.1.2  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+s2n-quic  1    client 127.0.2.1  exit 0      2.00 s   1.00 GB  2.00 kB  250 ms     4.00 MiB
+s2n-quic  1    server 127.0.1.1  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+s2n-quic  1    server 127.0.1.2  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+s2n-quic  2    client 127.0.2.1  exit 1           –         –        –       –            –
+s2n-quic  2    server 127.0.1.1  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+s2n-quic  2    server 127.0.1.2  signal 9    2.00 s   1.00 kB   500 MB       –     4.00 MiB
+
+s2n-quic, repetition 2 failed: client 127.0.2.1 failed
+  client 127.0.2.1 (exit 1): exited with status 1
+    | \u{fffd}[31mError:
+    | connection refused
+"
+        );
+    }
+
+    #[test]
+    fn a_run_that_did_not_get_to_a_driver() {
+        let mut summary = summary();
+        summary.status = Status::Interrupted;
+        summary.error = Some("interrupted by the user".to_owned());
+        summary.drivers.clear();
+        assert_eq!(
+            render(&summary, Style::default()),
+            "incast · r1 · interrupted · 3.00 s\n\nNo driver ran.\n\ninterrupted by the user\n"
+        );
+    }
+
+    #[test]
+    fn many_hosts_and_long_errors_are_shown_in_full_on_request() {
+        let mut summary = failed();
+        let repetition = &mut summary.drivers[1].repetitions[1];
+        let lines: Vec<_> = (0..30).map(|line| format!("line {line}")).collect();
+        repetition.clients[0].stderr_tail = lines.join("\n");
+        repetition.clients = vec![repetition.clients[0].clone(); 13];
+        let short = render(&summary, Style::default());
+        assert!(!short.contains("Ended"), "{short}");
+        assert!(short.contains("    … 20 lines more\n    | line 20\n"), "{short}");
+        assert!(short.contains("  and 8 more hosts, see summary.json\n"), "{short}");
+        let long = render(&summary, Style { verbose: true, color: false });
+        assert!(long.contains("Ended") && long.contains("client 127.0.2.1 (13) (exit 1)"), "{long}");
+        assert_eq!(long.matches("    | line 0\n").count(), 13, "{long}");
+    }
+
+    #[test]
+    fn colours_only_on_request() {
+        assert!(!render(&failed(), Style { verbose: true, color: false }).contains('\u{1b}'));
+        let text = render(&failed(), Style { verbose: false, color: true });
+        assert!(text.starts_with("incast · r1 · \u{1b}[1;31mfailed\u{1b}[0m"), "{text}");
+        assert!(text.contains("\u{1b}[38;5;2m"), "{text}");
+    }
+
+    #[test]
+    fn an_upload_is_measured_by_what_the_clients_sent() {
+        let mut summary = summary();
+        let client = &mut summary.drivers[0].repetitions[0].clients[0];
+        std::mem::swap(&mut client.sent_bytes, &mut client.received_bytes);
+        let text = render(&summary, Style::default());
+        assert!(text.contains("Duration     Sent      Goodput") && text.contains("4.00 Gbit/s"), "{text}");
+    }
+}

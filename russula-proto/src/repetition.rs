@@ -1,0 +1,229 @@
+//! The order of a repetition across its two groups.
+//!
+//! ```text
+//!   Preparing ---------+   both groups become ready
+//!       |              |
+//!   StartingServers ---|   servers: till workers running
+//!       |              |
+//!   RunningClients ----|   clients: till done
+//!       |              | give up: a failure, or the user wants to stop
+//!       |        StoppingClients   clients: abort, till done
+//!       |              |
+//!   StoppingServers <--+   servers: till done
+//!       |
+//!     Over
+//! ```
+//!
+//! So no client starts before every server runs, and no server is stopped before every client is done,
+//! unless the repetition has failed.
+
+use crate::coordinator::Coordinator;
+use crate::time::Timestamp;
+use crate::workflow::Milestone;
+
+/// Where a repetition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RepetitionPhase {
+    /// Both groups become ready.
+    Preparing,
+    /// The servers start.
+    StartingServers,
+    /// The clients start, run and end.
+    RunningClients,
+    /// The repetition is given up; the clients are stopped.
+    StoppingClients,
+    /// The servers are stopped.
+    StoppingServers,
+    /// Nothing runs any more.
+    Over,
+}
+
+/// What decides about the next phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepetitionFacts {
+    /// The last milestone that the servers reached in this repetition.
+    pub servers: Option<Milestone>,
+    /// The last milestone that the clients reached.
+    pub clients: Option<Milestone>,
+    /// Whether the repetition is to be given up.
+    pub give_up: bool,
+    /// Whether the servers are to go on after the clients are done.
+    pub hold_servers: bool,
+}
+
+impl RepetitionPhase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 6] = [
+        Self::Preparing,
+        Self::StartingServers,
+        Self::RunningClients,
+        Self::StoppingClients,
+        Self::StoppingServers,
+        Self::Over,
+    ];
+
+    /// The phase that follows at once, if one does. Facts may be repeated at any time.
+    #[must_use]
+    pub fn next(self, facts: RepetitionFacts) -> Option<Self> {
+        let servers = |milestone| facts.servers >= Some(milestone);
+        let clients = |milestone| facts.clients >= Some(milestone);
+        let (reached, next) = match self {
+            Self::Preparing | Self::StartingServers | Self::RunningClients if facts.give_up => {
+                (true, Self::StoppingClients)
+            }
+            Self::Preparing => {
+                (servers(Milestone::Ready) && clients(Milestone::Ready), Self::StartingServers)
+            }
+            Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
+            Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
+            Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
+            Self::StoppingServers => (servers(Milestone::Done), Self::Over),
+            Self::Over => (false, Self::Over),
+        };
+        reached.then_some(next)
+    }
+}
+
+/// One repetition over a group of servers and a group of clients.
+///
+/// Holds no connection and no worker: it only tells the two coordinators how far to go. To be advanced
+/// whenever one of them has had an input.
+#[derive(Debug)]
+pub struct Repetition {
+    phase: RepetitionPhase,
+    give_up: bool,
+    hold_servers: bool,
+}
+
+impl Repetition {
+    /// Begins repetition `number` with the workers' program `program` on both coordinators.
+    pub fn begin(
+        number: u32,
+        program: u16,
+        servers: &mut Coordinator,
+        clients: &mut Coordinator,
+        now: Timestamp,
+    ) -> Self {
+        for group in [&mut *servers, clients] {
+            group.begin(number, program, now);
+            group.run_till(Milestone::Ready, now);
+        }
+        Self { phase: RepetitionPhase::Preparing, give_up: false, hold_servers: false }
+    }
+
+    /// Where the repetition is.
+    pub fn phase(&self) -> RepetitionPhase {
+        self.phase
+    }
+
+    /// The user wants the servers to go on after the clients are done, or not any more.
+    pub fn hold_servers(&mut self, hold: bool) {
+        self.hold_servers = hold;
+    }
+
+    /// The user wants to stop.
+    pub fn give_up(&mut self) {
+        self.give_up = true;
+    }
+
+    /// Goes on as far as the groups have come; returns the phases that were entered.
+    pub fn advance(
+        &mut self,
+        servers: &mut Coordinator,
+        clients: &mut Coordinator,
+        now: Timestamp,
+    ) -> impl Iterator<Item = RepetitionPhase> + use<> {
+        let before = self.phase;
+        let mut failed_over = false;
+        while let Some(next) = self.phase.next(RepetitionFacts {
+            servers: servers.reached(),
+            clients: clients.reached(),
+            give_up: self.has_failed(servers, clients),
+            hold_servers: self.hold_servers,
+        }) {
+            failed_over |= next == RepetitionPhase::StoppingClients;
+            self.phase = next;
+            match next {
+                RepetitionPhase::Preparing | RepetitionPhase::Over => {}
+                RepetitionPhase::StartingServers => servers.run_till(Milestone::WorkersRunning, now),
+                RepetitionPhase::RunningClients => clients.run_till(Milestone::Done, now),
+                RepetitionPhase::StoppingClients => clients.abort(now),
+                // After a failure the servers may be anywhere; abort is what stops them from there.
+                RepetitionPhase::StoppingServers if self.has_failed(servers, clients) => servers.abort(now),
+                RepetitionPhase::StoppingServers => servers.run_till(Milestone::Done, now),
+            }
+        }
+        let after = self.phase;
+        RepetitionPhase::ALL.into_iter().filter(move |phase| {
+            let skipped = *phase == RepetitionPhase::StoppingClients && !failed_over;
+            let jumped = failed_over && *phase < RepetitionPhase::StoppingClients;
+            before < *phase && *phase <= after && !skipped && !jumped
+        })
+    }
+
+    fn has_failed(&self, servers: &Coordinator, clients: &Coordinator) -> bool {
+        self.give_up || servers.failure().is_some() || clients.failure().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn every_fact() -> Vec<RepetitionFacts> {
+        let milestones =
+            [None, Some(Milestone::Ready), Some(Milestone::WorkersRunning), Some(Milestone::Done)];
+        let mut all = vec![];
+        for servers in milestones {
+            for clients in milestones {
+                for give_up in [false, true] {
+                    for hold_servers in [false, true] {
+                        all.push(RepetitionFacts { servers, clients, give_up, hold_servers });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_phase_and_fact_keeps_the_order() {
+        for phase in RepetitionPhase::ALL {
+            for facts in every_fact() {
+                let Some(next) = phase.next(facts) else { continue };
+                assert!(next > phase, "a repetition only goes forward: {phase:?} {facts:?}");
+                if next == RepetitionPhase::RunningClients {
+                    assert!(facts.servers >= Some(Milestone::WorkersRunning), "{phase:?} {facts:?}");
+                }
+                if next == RepetitionPhase::StoppingServers {
+                    assert!(facts.clients == Some(Milestone::Done), "{phase:?} {facts:?}");
+                    assert!(!facts.hold_servers || phase == RepetitionPhase::StoppingClients);
+                }
+                if next == RepetitionPhase::Over {
+                    assert!(facts.servers == Some(Milestone::Done), "{phase:?} {facts:?}");
+                }
+                if next == RepetitionPhase::StoppingClients {
+                    assert!(facts.give_up, "{phase:?} {facts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_phase_ends_once_both_groups_are_done() {
+        for give_up in [false, true] {
+            let done = Some(Milestone::Done);
+            let facts = RepetitionFacts { servers: done, clients: done, give_up, hold_servers: false };
+            let mut phase = RepetitionPhase::Preparing;
+            let mut steps = 0;
+            while let Some(next) = phase.next(facts) {
+                phase = next;
+                steps += 1;
+                assert!(steps <= RepetitionPhase::ALL.len());
+            }
+            assert_eq!(phase, RepetitionPhase::Over);
+        }
+    }
+}
