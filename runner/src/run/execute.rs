@@ -136,6 +136,8 @@ struct Execution<'a> {
     groups: (GroupId, GroupId),
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
+    /// Whether somebody may press Enter to stop the servers.
+    pause: bool,
     /// Of the last repetition.
     last_error: Option<String>,
     interrupted: bool,
@@ -154,10 +156,9 @@ impl<'a> Execution<'a> {
     ) -> Result<Self, RunError> {
         let mut coordinators = Coordinators::new()?;
         coordinators.register(&mut interrupts.source, INTERRUPT)?;
-        if plan.pause {
-            let stdin = std::io::stdin().as_raw_fd();
-            coordinators.register(&mut SourceFd(&stdin), ENTER)?;
-        }
+        // A file, or /dev/null, cannot be waited for, and is nobody who could answer.
+        let stdin = std::io::stdin().as_raw_fd();
+        let pause = plan.pause && coordinators.register(&mut SourceFd(&stdin), ENTER).is_ok();
         hosts.watch(&mut coordinators, FIRST_HOST)?;
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
@@ -190,6 +191,7 @@ impl<'a> Execution<'a> {
             groups,
             summaries,
             verdict: Verdict::OK,
+            pause,
             last_error: None,
             interrupted: false,
             killed: false,
@@ -211,7 +213,7 @@ impl<'a> Execution<'a> {
         let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
             Repetition::begin(number, turn.driver, servers, clients, now)
         });
-        repetition.hold_servers(self.plan.pause);
+        repetition.hold_servers(self.pause);
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -249,7 +251,7 @@ impl<'a> Execution<'a> {
             Event::Finished => "finished".to_owned(),
         };
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        if self.plan.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
+        if self.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
             // Only the clients get there while the servers are held.
             if repetition.phase() == RepetitionPhase::RunningClients {
                 self.progress.message("The clients are done. Press Enter to stop the servers.");
@@ -270,8 +272,9 @@ impl<'a> Execution<'a> {
             },
             ENTER => {
                 // One line is one answer; at the end of stdin nobody can answer any more.
-                let _ = std::io::stdin().lock().read_line(&mut String::new());
-                if repetition.phase() == RepetitionPhase::RunningClients {
+                let read = std::io::stdin().lock().read_line(&mut String::new());
+                self.pause &= matches!(read, Ok(1..));
+                if !self.pause || repetition.phase() == RepetitionPhase::RunningClients {
                     repetition.hold_servers(false);
                 }
             }
