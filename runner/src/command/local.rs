@@ -68,6 +68,7 @@ impl Local {
         run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let directory = RunDirectory::create(&self.run.out)?;
+        tracing::info!("the run directory is {}", directory.path().display());
         let outcome = self.run_in(&directory, &source, scenario, &found, collector.as_deref(), interrupts);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
         self.run.show(&directory, &outcome, verbose)
@@ -154,6 +155,7 @@ fn find(
         return Ok(Found::Embedded(name.clone()));
     }
     let driver = paths()?.find(name)?;
+    tracing::info!("driver {name}: {} and {}", driver.server.display(), driver.client.display());
     for program in [&driver.server, &driver.client] {
         if program.to_str().is_none() {
             // It travels as text, in run.json and on the workers' command lines.

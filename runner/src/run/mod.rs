@@ -10,6 +10,7 @@ mod limits;
 mod machine;
 mod plan;
 mod progress;
+mod verdict;
 
 pub use directory::RunDirectory;
 pub use error::RunError;

@@ -144,6 +144,17 @@ fn scenarios_that_take_their_time() {
 }
 
 #[test]
+fn saying_more() {
+    let bench = Bench::new();
+    let quiet = bench.local(&[]).end();
+    assert!(!quiet.stderr.contains("INFO"), "{}", quiet.stderr);
+    let more = bench.local(&["-v"]).end();
+    more.expect_code(0).expect_stderr(&["the run directory is", "servers: reached", "embedded ok after"]);
+    assert!(!more.stderr.contains("DEBUG"), "{}", more.stderr);
+    bench.local(&["-vv"]).end().expect_code(0).expect_stderr(&["clients: worker 0 Running"]);
+}
+
+#[test]
 fn json_is_the_summary_and_nothing_else() {
     let bench = Bench::new();
     let finished = bench.local(&["--json"]).end();
