@@ -117,11 +117,11 @@ async fn serve(
     let script = usize::try_from(asked).ok().and_then(|index| server.connections.get(index));
     let script = script.ok_or(ConnectionError::UnknownScript { asked, count: server.connections.len() })?;
 
-    let mut session = Session::new(id, stream, script, is_multiplexed);
-    let mut clock = Clock::default();
+    let mut clock = Clock::start();
+    let mut session = Session::new(id, stream, script, is_multiplexed, clock.watch());
     let mut checkpoints = HashSet::new();
     std::future::poll_fn(|cx| {
-        clock.poll(&mut session, cx, |session, now, cx| session.poll(&mut traces, &mut checkpoints, now, cx))
+        clock.poll(&mut session, cx, |session, _now, cx| session.poll(&mut traces, &mut checkpoints, cx))
     })
     .await
 }

@@ -80,7 +80,7 @@ enum WorkerError {
     OwnPath(#[source] std::io::Error),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("cannot watch for signals: {0}")]
+    #[error("cannot watch what tells the worker to end: {0}")]
     Signals(#[source] std::io::Error),
     #[error("the poll of the control connection failed: {0}")]
     Poll(#[source] std::io::Error),

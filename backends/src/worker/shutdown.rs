@@ -3,7 +3,7 @@
 use crate::tcp::Shutdown;
 use mio::net::UnixStream;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Poll, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -16,7 +16,11 @@ pub(super) struct HostSignals {
 }
 
 impl HostSignals {
+    /// From now on the signals are events. Fails when the end of stdin is to be one and cannot be.
     pub(super) fn new(with_stdin: bool) -> io::Result<Self> {
+        if with_stdin {
+            require_pollable_stdin()?;
+        }
         let (signals, sender) = std::os::unix::net::UnixStream::pair()?;
         signals.set_nonblocking(true)?;
         for signal in [SIGTERM, SIGINT, SIGHUP] {
@@ -47,6 +51,19 @@ impl Shutdown for HostSignals {
             return true;
         }
         false
+    }
+}
+
+/// There is no event for the end of a file, nor for that of `/dev/null` (`EPERM` of `epoll_ctl(2)`).
+fn require_pollable_stdin() -> io::Result<()> {
+    let stdin = io::stdin().as_raw_fd();
+    let registered = Poll::new()?.registry().register(&mut SourceFd(&stdin), Token(0), Interest::READABLE);
+    match registered {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let reason = "with --exit-with-stdin, stdin has to be a pipe, a socket or a terminal";
+            Err(io::Error::new(error.kind(), reason))
+        }
+        registered => registered,
     }
 }
 

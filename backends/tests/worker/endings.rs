@@ -1,0 +1,125 @@
+//! Every way in which a worker ends while its driver runs: the driver ends with it.
+
+use crate::drivers;
+use crate::support::{PATIENCE, Site, WORKER, Worker, coordinate, is_alive, within};
+use backends::tcp::{Coordinators, GroupId};
+use russula_proto::{Group, Milestone};
+use rustix::process::Signal;
+use std::process::Command;
+use std::time::Duration;
+
+/// A worker whose driver runs, with its coordinator.
+struct Running {
+    worker: Worker,
+    coordinators: Coordinators,
+    group: GroupId,
+    driver: u32,
+    guard: u32,
+}
+
+impl Running {
+    fn server(site: &Site, more: &[&str]) -> Self {
+        Self::new(site.server(0, &drivers::server(), more), Group::Server)
+    }
+
+    fn client(site: &Site, script: &str, more: &[&str]) -> Self {
+        Self::new(site.client(script, more), Group::Client)
+    }
+
+    fn new(worker: Worker, group: Group) -> Self {
+        let (mut coordinators, group) = coordinate(group, &[&worker]);
+        coordinators.run_till(group, Milestone::WorkersRunning).expect("it runs");
+        let (driver, guard) = (worker.driver(), worker.guard());
+        Self { worker, coordinators, group, driver, guard }
+    }
+
+    fn assert_nothing_alive(&self) {
+        for (pid, what) in [(self.driver, "driver"), (self.guard, "guard")] {
+            assert!(!is_alive(pid), "the {what} outlives the worker");
+        }
+    }
+}
+
+#[test]
+fn a_signal_stops_the_driver_and_ends_the_worker() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let site = Site::new();
+        let mut running = Running::server(&site, &[]);
+        running.worker.signal(signal);
+        running.worker.assert_ends_with(130);
+        running.assert_nothing_alive();
+        let log = running.worker.log();
+        assert!(log.contains("a signal tells this worker to end"), "{log}");
+        assert!(log.contains("the driver ended: signal 15"), "{log}");
+        // The coordinator heard of it before the worker was gone.
+        let Running { coordinators, group, .. } = &mut running;
+        while coordinators.get(*group).peer(0).ending.is_none() {
+            coordinators.wait(Some(PATIENCE)).expect("a poll").expect("the ending was told");
+        }
+        let ending = coordinators.get(*group).peer(0).ending.expect("it is there");
+        assert_eq!(ending.to_string(), "was stopped, signal 15");
+    }
+}
+
+#[test]
+fn a_driver_that_ignores_the_signal_is_killed_after_the_grace() {
+    let site = Site::new();
+    let script = "trap '' TERM; while :; do sleep 1000; done";
+    let mut running = Running::client(&site, script, &["--kill-grace", "100ms"]);
+    running.worker.signal(Signal::TERM);
+    running.worker.assert_ends_with(130);
+    running.assert_nothing_alive();
+    let log = running.worker.log();
+    assert!(log.contains("did not end in time and is killed"), "{log}");
+    assert!(log.contains("the driver ended: signal 9"), "{log}");
+}
+
+#[test]
+fn without_its_coordinator_a_worker_stops_its_driver_after_the_orphan_timeout() {
+    let site = Site::new();
+    let mut running = Running::client(&site, "exec sleep 1000", &["--orphan-timeout", "1s"]);
+    running.coordinators = Coordinators::new().expect("a poll");
+    running.worker.wait_for_log("coordinator gone");
+    assert!(is_alive(running.driver), "it has a second to come back");
+    running.worker.assert_ends_with(3);
+    running.assert_nothing_alive();
+    let log = running.worker.log();
+    assert!(log.contains("the coordinator is gone and did not come back within the orphan timeout"), "{log}");
+}
+
+#[test]
+fn a_coordinator_that_comes_back_in_time_finds_its_run() {
+    let site = Site::new();
+    let mut running = Running::client(&site, "exec sleep 1000", &[]);
+    drop(running.coordinators);
+    running.worker.wait_for_log("coordinator gone");
+    let (mut coordinators, group) = coordinate(Group::Client, &[&running.worker]);
+    coordinators.run_till(group, Milestone::WorkersRunning).expect("it still runs");
+    assert_eq!(running.worker.driver(), running.driver, "it is the same driver");
+    running.coordinators = coordinators;
+}
+
+#[test]
+fn a_worker_that_is_killed_takes_its_driver_with_it_within_a_second() {
+    let site = Site::new();
+    for script in ["exec sleep 1000", "trap '' TERM HUP INT; sleep 1000 & wait; sleep 1000"] {
+        let mut running = Running::client(&site, script, &[]);
+        running.worker.signal(Signal::KILL);
+        running.worker.end();
+        within(Duration::from_secs(1), "the end of driver and guard", || {
+            !is_alive(running.driver) && !is_alive(running.guard)
+        });
+    }
+}
+
+#[test]
+fn a_worker_that_was_asked_to_ends_with_its_stdin() {
+    let site = Site::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new(WORKER);
+    command.args(["probe", "--listen", "127.0.0.1:0", "--exit-with-stdin"]);
+    let mut worker = Worker::start_with_stdin(command, reader.into(), site.path("log"));
+    drop(writer);
+    worker.assert_ends_with(130);
+    assert!(worker.log().contains("whoever started this worker is gone"), "{}", worker.log());
+}

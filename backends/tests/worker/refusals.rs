@@ -1,0 +1,101 @@
+//! What a worker does not put up with: another run's coordinator, a port that is taken, strangers.
+
+use crate::drivers;
+use crate::support::{Site, Worker, add_group, coordinate, failure_of, while_nothing_starts};
+use backends::tcp::Coordinators;
+use russula_proto::{Ending, Failure, Group, Milestone, StartFailure};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+#[test]
+fn another_runs_coordinator_is_refused_with_both_names_on_both_sides() {
+    let site = Site::new();
+    let worker = site.server(0, &drivers::server(), &["--run", "monday"]);
+    let mut coordinators = Coordinators::new().expect("a poll");
+    let group = add_group(&mut coordinators, "tuesday", Group::Server, &[&worker]);
+    coordinators.begin(group, 1, 0);
+    let failure = failure_of(coordinators.run_till(group, Milestone::Ready));
+    let reason = "this worker belongs to run monday, the coordinator asked for run tuesday";
+    assert_eq!(failure.to_string(), format!("worker 0 refuses: {reason}"));
+    worker.wait_for_log(&format!("refused: {reason}"));
+    // The worker still waits for its own.
+    let mut own = Coordinators::new().expect("a poll");
+    let group = add_group(&mut own, "monday", Group::Server, &[&worker]);
+    own.begin(group, 1, 0);
+    own.run_till(group, Milestone::WorkersRunning).expect("it runs");
+}
+
+#[test]
+fn a_client_is_no_server() {
+    let site = Site::new();
+    let worker = site.client(&drivers::client(), &[]);
+    let (mut coordinators, group) = coordinate(Group::Server, &[&worker]);
+    let failure = failure_of(coordinators.run_till(group, Milestone::Ready));
+    assert_eq!(
+        failure.to_string(),
+        "worker 0 refuses: this worker is a client, the coordinator asked for a server"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_holder() {
+    let site = Site::new();
+    let holder = TcpListener::bind(("127.0.0.1", site.port(0))).expect("it was free");
+    let worker = site.server(0, &drivers::server(), &[]);
+    let (mut coordinators, group) = coordinate(Group::Server, &[&worker]);
+    let failure = failure_of(coordinators.run_till(group, Milestone::WorkersRunning));
+    let Failure::Worker { index: 0, ending: Ending::StartFailed(StartFailure::PortInUse { port, detail }) } =
+        failure
+    else {
+        panic!("{failure}");
+    };
+    assert_eq!(port, site.port(0));
+    assert!(detail.as_str().contains(&format!("process {} (", std::process::id())), "{detail}");
+    assert!(worker.log().contains("is in use before the program is started"), "{}", worker.log());
+    // Once it is free, the same worker goes on.
+    while_nothing_starts(|| drop(holder));
+    coordinators.begin(group, 2, 0);
+    coordinators.run_till(group, Milestone::WorkersRunning).expect("it runs");
+}
+
+#[test]
+fn strangers_on_the_control_port_change_nothing() {
+    let site = Site::new();
+    let worker = site.server(0, &drivers::server(), &[]);
+    let before: Vec<TcpStream> = strangers(&worker);
+    let (mut coordinators, group) = coordinate(Group::Server, &[&worker]);
+    coordinators.run_till(group, Milestone::WorkersRunning).expect("it runs");
+    let driver = worker.driver();
+    let during = strangers(&worker);
+    // Who talks without being a coordinator gets the door.
+    for mut stranger in during.into_iter().skip(1) {
+        let mut heard = Vec::new();
+        // Whether it is closed or reset, it ends.
+        let _ = stranger.read_to_end(&mut heard);
+        assert_eq!(heard, b"", "a stranger gets no answer");
+    }
+    assert_eq!(worker.driver(), driver, "the driver runs on");
+    coordinators.run_till(group, Milestone::Done).expect("it is stopped");
+    let log = worker.log();
+    assert_eq!(log.matches("coordinator attached").count(), 1, "{log}");
+    drop(before);
+}
+
+/// Connections that are not a coordinator's; the first of them says nothing.
+fn strangers(worker: &Worker) -> Vec<TcpStream> {
+    let connect = || TcpStream::connect(worker.address).expect("the worker listens");
+    drop(connect());
+    let silent = connect();
+    let talkers: [&[u8]; 3] = [
+        b"GET / HTTP/1.1\r\nHost: worker\r\n\r\n",
+        &[0xff; 64],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ];
+    let talk = |bytes: &&[u8]| {
+        let mut stream = connect();
+        // The worker may have closed it already.
+        let _ = stream.write_all(bytes);
+        stream
+    };
+    std::iter::once(silent).chain(talkers.iter().map(talk)).collect()
+}
