@@ -1,16 +1,17 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
+use crate::hosts::status_word;
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use crate::units;
 use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
 use mio::unix::SourceFd;
 use russula_proto::coordinator::Event;
-use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Repetition, RepetitionPhase, StartFailure,
-};
+use russula_proto::{CoordinatorConfig, CoordinatorLimits, Ending, Group, Repetition, RepetitionPhase};
 use serde_json::json;
 use std::io::BufRead;
 use std::os::fd::AsRawFd;
@@ -89,43 +90,6 @@ pub fn run(
     Ok(Outcome { summary, is_written, exit_code })
 }
 
-/// How something ended, for the exit code.
-#[derive(Clone, Debug)]
-struct Verdict {
-    status: Status,
-    exit_code: u8,
-    error: Option<String>,
-}
-
-impl Verdict {
-    const OK: Self = Self { status: Status::Ok, exit_code: 0, error: None };
-
-    fn infrastructure(error: String) -> Self {
-        Self { status: Status::Failed, exit_code: 3, error: Some(error) }
-    }
-
-    /// The first thing that went wrong decides, but an interruption outweighs it.
-    fn worse(&mut self, other: Self) {
-        if self.status == Status::Ok || other.status == Status::Interrupted {
-            *self = other;
-        }
-    }
-
-    fn of(failure: &Failure) -> Self {
-        let exit_code = match failure {
-            Failure::Worker { ending: Ending::StartFailed(StartFailure::PortInUse { .. }), .. }
-            | Failure::Lost { .. }
-            | Failure::Restarted { .. }
-            | Failure::Refused { .. }
-            | Failure::Protocol { .. }
-            | Failure::OutOfOrder { .. } => 3,
-            Failure::Worker { .. } => 4,
-            Failure::Deadline { .. } => 5,
-        };
-        Self { status: Status::Failed, exit_code, error: None }
-    }
-}
-
 struct Execution<'a> {
     plan: &'a Plan,
     hosts: &'a mut dyn Hosts,
@@ -136,6 +100,8 @@ struct Execution<'a> {
     groups: (GroupId, GroupId),
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
+    /// Whether somebody may press Enter to stop the servers.
+    pause: bool,
     /// Of the last repetition.
     last_error: Option<String>,
     interrupted: bool,
@@ -154,10 +120,9 @@ impl<'a> Execution<'a> {
     ) -> Result<Self, RunError> {
         let mut coordinators = Coordinators::new()?;
         coordinators.register(&mut interrupts.source, INTERRUPT)?;
-        if plan.pause {
-            let stdin = std::io::stdin().as_raw_fd();
-            coordinators.register(&mut SourceFd(&stdin), ENTER)?;
-        }
+        // A file, or /dev/null, cannot be waited for, and is nobody who could answer.
+        let stdin = std::io::stdin().as_raw_fd();
+        let pause = plan.pause && coordinators.register(&mut SourceFd(&stdin), ENTER).is_ok();
         hosts.watch(&mut coordinators, FIRST_HOST)?;
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
@@ -190,6 +155,7 @@ impl<'a> Execution<'a> {
             groups,
             summaries,
             verdict: Verdict::OK,
+            pause,
             last_error: None,
             interrupted: false,
             killed: false,
@@ -211,7 +177,7 @@ impl<'a> Execution<'a> {
         let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
             Repetition::begin(number, turn.driver, servers, clients, now)
         });
-        repetition.hold_servers(self.plan.pause);
+        repetition.hold_servers(self.pause);
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -220,8 +186,10 @@ impl<'a> Execution<'a> {
             });
             for phase in phases {
                 self.directory.event(json!({"event": "phase", "phase": format!("{phase:?}")}));
-                what = self.describe(phase);
-                self.progress.repetition(turn, driver, &what);
+                if let Some(text) = self.describe(phase) {
+                    what = text;
+                    self.progress.repetition(turn, driver, &what);
+                }
             }
             if repetition.phase() == RepetitionPhase::Over || self.killed {
                 break;
@@ -238,7 +206,6 @@ impl<'a> Execution<'a> {
 
     fn handle_event(&mut self, group: GroupId, event: &Event, repetition: &mut Repetition) {
         let name = self.coordinators.get(group).group().name();
-        tracing::debug!("{name}: {event:?}");
         let text = match event {
             Event::Failed(failure) => failure.to_string(),
             Event::State { to, .. } => format!("coordinator {to}"),
@@ -248,8 +215,17 @@ impl<'a> Execution<'a> {
             Event::Reached(milestone) => format!("reached {milestone}"),
             Event::Finished => "finished".to_owned(),
         };
+        match event {
+            Event::Worker(..) => tracing::debug!("{name}s: {text}"),
+            Event::Failed(_)
+            | Event::State { .. }
+            | Event::Connected(_)
+            | Event::Disconnected(..)
+            | Event::Reached(_)
+            | Event::Finished => tracing::info!("{name}s: {text}"),
+        }
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        if self.plan.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
+        if self.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
             // Only the clients get there while the servers are held.
             if repetition.phase() == RepetitionPhase::RunningClients {
                 self.progress.message("The clients are done. Press Enter to stop the servers.");
@@ -270,8 +246,9 @@ impl<'a> Execution<'a> {
             },
             ENTER => {
                 // One line is one answer; at the end of stdin nobody can answer any more.
-                let _ = std::io::stdin().lock().read_line(&mut String::new());
-                if repetition.phase() == RepetitionPhase::RunningClients {
+                let read = std::io::stdin().lock().read_line(&mut String::new());
+                self.pause &= matches!(read, Ok(1..));
+                if !self.pause || repetition.phase() == RepetitionPhase::RunningClients {
                     repetition.hold_servers(false);
                 }
             }
@@ -344,8 +321,14 @@ impl<'a> Execution<'a> {
             servers,
             clients,
         };
+        let driver = &self.plan.drivers[usize::from(turn.driver)].name;
+        let word = status_word(verdict.status);
+        self.progress.repetition(
+            turn,
+            driver,
+            &format!("{word} after {}", units::seconds(summary.duration_s)),
+        );
         if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
-            let driver = &self.plan.drivers[usize::from(turn.driver)].name;
             self.progress.message(&format!("error: {driver}: {error}"));
             self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
         }
@@ -366,16 +349,17 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn describe(&self, phase: RepetitionPhase) -> String {
+    /// What to say of a phase; of the last one, the outcome says more.
+    fn describe(&self, phase: RepetitionPhase) -> Option<String> {
         let servers = self.hosts.group(Group::Server).len();
         let clients = self.hosts.group(Group::Client).len();
         match phase {
-            RepetitionPhase::Preparing => "preparing".to_owned(),
-            RepetitionPhase::StartingServers => format!("starting servers ({servers})"),
-            RepetitionPhase::RunningClients => format!("running clients ({clients})"),
-            RepetitionPhase::StoppingClients => format!("stopping clients ({clients})"),
-            RepetitionPhase::StoppingServers => format!("stopping servers ({servers})"),
-            RepetitionPhase::Over => "over".to_owned(),
+            RepetitionPhase::Preparing => Some("preparing".to_owned()),
+            RepetitionPhase::StartingServers => Some(format!("starting servers ({servers})")),
+            RepetitionPhase::RunningClients => Some(format!("running clients ({clients})")),
+            RepetitionPhase::StoppingClients => Some(format!("stopping clients ({clients})")),
+            RepetitionPhase::StoppingServers => Some(format!("stopping servers ({servers})")),
+            RepetitionPhase::Over => None,
         }
     }
 
