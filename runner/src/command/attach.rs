@@ -22,20 +22,24 @@ pub(super) struct Attach {
     scenario: PathBuf,
 
     /// A server's worker; one for each server of the scenario, in order
-    #[arg(long = "server", value_name = "IP:PORT", required = true)]
+    #[arg(long = "server", value_name = "IP:PORT", num_args = 1.., required = true)]
     servers: Vec<SocketAddr>,
 
     /// A client's worker; one for each client of the scenario, in order
-    #[arg(long = "client", value_name = "IP:PORT", required = true)]
+    #[arg(long = "client", value_name = "IP:PORT", num_args = 1.., required = true)]
     clients: Vec<SocketAddr>,
 
     /// The run that the workers were started for
     #[arg(long = "run", value_name = "ID", default_value = "manual")]
     run_id: RunId,
 
-    /// Wait for Enter before the servers are stopped
+    /// Wait for Enter before the servers are stopped; the end of stdin ends the wait
     #[arg(long)]
     pause: bool,
+
+    /// Most time for all workers to be reached and ready; they may be started later than this
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = backends::worker::parse_limit)]
+    ready_timeout: Duration,
 
     #[command(flatten)]
     run: RunOptions,
@@ -52,7 +56,7 @@ impl Attach {
         for (group, given, expected) in groups {
             if given != expected {
                 return Err(CommandError::Input(format!(
-                    "--{group} was given {given} times, the scenario has {expected} {group}s: give one worker for each"
+                    "--{group}: {given} workers were given, the scenario has {expected} {group}s: give one worker for each"
                 )));
             }
         }
@@ -66,6 +70,7 @@ impl Attach {
             run: self.run_id.clone(),
             drivers: drivers.collect(),
             repeat: self.run.repeat,
+            ready_timeout: self.ready_timeout,
             timeout: self.run.timeout,
             kill_grace: Duration::from_secs(2),
             pause: self.pause,

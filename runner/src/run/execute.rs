@@ -1,19 +1,19 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::pause::Pause;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
 use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
-use mio::unix::SourceFd;
 use russula_proto::coordinator::Event;
 use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Repetition, RepetitionPhase, StartFailure,
+    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Milestone, Repetition, RepetitionPhase,
+    StartFailure,
 };
 use serde_json::json;
-use std::io::BufRead;
-use std::os::fd::AsRawFd;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const INTERRUPT: Token = Token(0);
@@ -116,8 +116,11 @@ struct Execution<'a> {
     directory: &'a RunDirectory,
     progress: &'a Progress,
     interrupts: Interrupts,
+    pause: Pause,
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
+    /// Workers whose connection could not be made, or broke.
+    unreached: BTreeSet<(Group, usize)>,
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
     interrupted: bool,
@@ -134,9 +137,9 @@ impl<'a> Execution<'a> {
     ) -> Result<Self, RunError> {
         let mut coordinators = Coordinators::new()?;
         coordinators.register(&mut interrupts.source, INTERRUPT)?;
-        if plan.pause {
-            let stdin = std::io::stdin().as_raw_fd();
-            coordinators.register(&mut SourceFd(&stdin), ENTER)?;
+        let pause = Pause::new(plan.pause, &mut coordinators, ENTER)?;
+        if plan.pause && !pause.is_on() {
+            progress.message("Stdin is a file: nobody can press Enter, so there is no pause.");
         }
         hosts.watch(&mut coordinators, FIRST_HOST)?;
         let mut add = |group| {
@@ -146,6 +149,7 @@ impl<'a> Execution<'a> {
                 group,
                 workers: u16::try_from(addresses.len()).expect("the hosts are limited by the scenario"),
                 limits: CoordinatorLimits {
+                    ready: plan.ready_timeout,
                     run: plan.timeout,
                     stop: STOP_LIMIT + plan.kill_grace,
                     ..CoordinatorLimits::default()
@@ -166,8 +170,10 @@ impl<'a> Execution<'a> {
             directory,
             progress,
             interrupts,
+            pause,
             coordinators,
             groups,
+            unreached: BTreeSet::new(),
             summaries,
             verdict: Verdict::OK,
             interrupted: false,
@@ -189,7 +195,8 @@ impl<'a> Execution<'a> {
         let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
             Repetition::begin(number, turn.driver, servers, clients, now)
         });
-        repetition.hold_servers(self.plan.pause);
+        self.pause.begin();
+        repetition.hold_servers(self.pause.is_on());
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -227,11 +234,36 @@ impl<'a> Execution<'a> {
             Event::Finished => "finished".to_owned(),
         };
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        if self.plan.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
-            // Only the clients get there while the servers are held.
-            if repetition.phase() == RepetitionPhase::RunningClients {
-                self.progress.message("The clients are done. Press Enter to stop the servers.");
+        self.show_connection(group, event);
+        let clients_done = group == self.groups.1 && *event == Event::Reached(Milestone::Done);
+        if clients_done && self.pause.is_on() && repetition.phase() == RepetitionPhase::RunningClients {
+            self.pause.ask();
+            self.progress.message("The clients are done. Press Enter to stop the servers.");
+        }
+    }
+
+    /// Tells the user which worker cannot be reached while it is dialed again and again.
+    fn show_connection(&mut self, group: GroupId, event: &Event) {
+        let group = self.coordinators.get(group).group();
+        let host = |index: usize| self.hosts.group(group).get(index).map(|host| host.address);
+        match event {
+            Event::Disconnected(index, error) if self.unreached.insert((group, *index)) => {
+                if let Some(host) = host(*index) {
+                    self.progress.message(&format!("{group} {host}: {error}; trying again"));
+                }
             }
+            Event::Connected(index) if self.unreached.remove(&(group, *index)) => {
+                if let Some(host) = host(*index) {
+                    self.progress.message(&format!("{group} {host}: connected"));
+                }
+            }
+            Event::State { .. }
+            | Event::Connected(_)
+            | Event::Disconnected(..)
+            | Event::Worker(..)
+            | Event::Reached(_)
+            | Event::Failed(_)
+            | Event::Finished => {}
         }
     }
 
@@ -247,9 +279,7 @@ impl<'a> Execution<'a> {
                 2.. => self.kill_everything(),
             },
             ENTER => {
-                // One line is one answer; at the end of stdin nobody can answer any more.
-                let _ = std::io::stdin().lock().read_line(&mut String::new());
-                if repetition.phase() == RepetitionPhase::RunningClients {
+                if self.pause.handle_ready() {
                     repetition.hold_servers(false);
                 }
             }

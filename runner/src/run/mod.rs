@@ -7,6 +7,7 @@ mod execute;
 mod explain;
 mod interrupt;
 mod machine;
+mod pause;
 mod plan;
 mod progress;
 
