@@ -81,8 +81,7 @@ fn the_wrong_number_of_workers_is_bad_input() {
     let workers = ["--server", "127.0.0.1:1", "127.0.0.1:2", "--client", "127.0.0.1:3"];
     let mut attach = site.runner(&workers, Stdio::null());
     attach.expect_code(2);
-    let expected =
-        "error: --server: 2 workers were given, the scenario has 1 servers: give one worker for each";
+    let expected = "error: --server was given 2 times, the scenario has 1 server: give one worker for each";
     assert!(attach.stderr().contains(expected), "{}", attach.stderr());
     assert!(!site.path("runs").exists(), "nothing was started");
 }

@@ -11,10 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Options of `runner attach`.
-///
-/// The workers (russula-worker) were started with the same scenario and the same drivers in the same order.
-/// Their results and logs stay on their hosts; the outcome of each driver is in the summary.
+/// Options of `runner attach`; what it does is told to the user at its verb.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
     /// The scenario file, the same that the workers have
@@ -55,8 +52,9 @@ impl Attach {
         ];
         for (group, given, expected) in groups {
             if given != expected {
+                let (given, expected) = (count(given, "time"), count(expected, group));
                 return Err(CommandError::Input(format!(
-                    "--{group}: {given} workers were given, the scenario has {expected} {group}s: give one worker for each"
+                    "--{group} was given {given}, the scenario has {expected}: give one worker for each"
                 )));
             }
         }
@@ -85,4 +83,8 @@ impl Attach {
         let outcome = run::run(&plan, &mut hosts as &mut dyn Hosts, &directory, &progress, interrupts)?;
         self.run.show(&directory, &outcome, verbose)
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
