@@ -97,6 +97,12 @@ impl Hosts for AttachedHosts {
     }
 
     fn destroy(&mut self) -> Vec<String> {
-        Vec::new()
+        let workers = self.servers.iter().chain(&self.clients);
+        let addresses: Vec<String> = workers.map(|host| host.control.to_string()).collect();
+        vec![format!(
+            "the workers that somebody else started ({}); each stops its driver and ends when no coordinator comes \
+             within its --orphan-timeout",
+            addresses.join(", ")
+        )]
     }
 }

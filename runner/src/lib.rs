@@ -1,5 +1,6 @@
 //! What the orchestrator's command line is made of.
 
+pub mod causes;
 pub mod command;
 pub mod hosts;
 pub mod report;

@@ -1,6 +1,6 @@
 //! The client side: plays its script, connection by connection, to the end.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Watch};
 use crate::connection::Session;
 use crate::error::{Boxed, DriverError};
 use crate::options::ClientOptions;
@@ -50,14 +50,15 @@ async fn play(options: &ClientOptions, scenario: &Scenario, mut traces: Traces) 
     let client_id = options.client_id;
     let addresses = AddressMap::new(scenario, client_id as u64, &mut Environment).await;
     let addresses = addresses.map_err(DriverError::Addresses)?;
+    let mut clock = Clock::start();
     let connector = Connector {
         servers: (0..scenario.servers.len()).map(|id| addresses.server(id as u64)).collect(),
         local_ip: options.local_ip.filter(|ip| !ip.is_unspecified()),
         is_multiplexed: options.common.is_multiplexed(),
+        watch: clock.watch(),
         next_id: 0,
     };
     let mut client = netbench::Client::new(connector, &scenario.clients[client_id], &addresses);
-    let mut clock = Clock::default();
     let mut checkpoints = HashSet::new();
     let played = std::future::poll_fn(|cx| {
         clock.poll(&mut client, cx, |client, now, cx| client.poll(&mut traces, &mut checkpoints, now, cx))
@@ -92,6 +93,7 @@ struct Connector {
     servers: Vec<SocketAddr>,
     local_ip: Option<IpAddr>,
     is_multiplexed: bool,
+    watch: Watch,
     next_id: u64,
 }
 
@@ -117,11 +119,11 @@ impl<'a> netbench::client::Client<'a> for Connector {
     ) -> Self::Connect {
         let id = self.next_id;
         self.next_id += 1;
-        let (local_ip, is_multiplexed) = (self.local_ip, self.is_multiplexed);
+        let (local_ip, is_multiplexed, watch) = (self.local_ip, self.is_multiplexed, self.watch);
         let servers = self.servers_at(address);
         Box::pin(async move {
             let stream = connect(address, local_ip, server_connection, servers).await?;
-            Ok(Session::new(id, stream, script, is_multiplexed))
+            Ok(Session::new(id, stream, script, is_multiplexed, watch))
         })
     }
 }

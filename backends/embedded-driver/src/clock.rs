@@ -8,14 +8,41 @@
 use netbench::Timer as _;
 use netbench::timer::{Provider, Timestamp, Tokio};
 use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// Tells the present time to scripts. All copies agree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    zero: Timestamp,
+    zero_at: Instant,
+}
+
+impl Watch {
+    /// The present time.
+    pub(crate) fn now(self) -> Timestamp {
+        self.zero + self.zero_at.elapsed()
+    }
+}
 
 /// A clock that wakes the script at its next timer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clock {
     timer: Tokio,
+    watch: Watch,
 }
 
 impl Clock {
+    /// A clock that starts now. To be called in a tokio runtime.
+    pub(crate) fn start() -> Self {
+        let timer = Tokio::default();
+        Self { watch: Watch { zero: timer.now(), zero_at: Instant::now() }, timer }
+    }
+
+    /// The time of this clock.
+    pub(crate) fn watch(&self) -> Watch {
+        self.watch
+    }
+
     /// Polls `script` at the present time, and has it woken at its next timer if it is pending.
     pub(crate) fn poll<P: Provider, T>(
         &mut self,
@@ -23,7 +50,7 @@ impl Clock {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut P, Timestamp, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let now = self.timer.now();
+        let now = self.watch.now();
         let result = poll(script, now, cx);
         if result.is_pending()
             && let Some(next) = next_timer(script, now)
@@ -32,12 +59,6 @@ impl Clock {
             cx.waker().wake_by_ref();
         }
         result
-    }
-
-    /// The present time.
-    #[cfg(test)]
-    pub(crate) fn now(&self) -> Timestamp {
-        self.timer.now()
     }
 }
 
@@ -141,7 +162,7 @@ mod tests {
     fn a_timer_left_in_the_past_neither_wakes_nor_hides_a_later_one() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _guard = runtime.enter();
-        let mut clock = Clock::default();
+        let mut clock = Clock::start();
         // Sending at a rate leaves a timer armed, 1 ms after `now`; the pending receive keeps the script alive.
         let left_over = script(
             r#"{"ops":[{"scope":{"threads":[
@@ -156,7 +177,7 @@ mod tests {
         let mut trace = netbench::trace::Disabled::default();
         let mut checkpoints = std::collections::HashSet::new();
 
-        let start = clock.now();
+        let start = clock.watch().now();
         let result = script.0.poll(&mut trace, &mut checkpoints, start, &mut cx);
         assert!(result.is_pending());
         let later = start + Duration::from_secs(1);
@@ -164,7 +185,7 @@ mod tests {
         let next = next_timer(&script, later).unwrap();
         assert_eq!(next, start + Duration::from_secs(3600));
 
-        while clock.now() < start + Duration::from_millis(5) {
+        while clock.watch().now() < start + Duration::from_millis(5) {
             std::hint::spin_loop();
         }
         let before = wakes.0.load(Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! The environment of the stock drivers, and the same as flags.
 
+use crate::runtime::complain;
 use clap::{Args, Parser, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ impl CommonOptions {
     /// Says what was asked for and is not done.
     pub(crate) fn warn_of_ignored(&self) {
         if is_on(self.multithreaded) {
-            eprintln!("warning: MULTITHREADED is ignored: the embedded driver has one thread");
+            complain(format_args!("warning: MULTITHREADED is ignored: the embedded driver has one thread"));
         }
     }
 }

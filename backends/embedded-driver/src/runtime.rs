@@ -5,7 +5,9 @@ use crate::options::{CommonOptions, TraceKind};
 use crate::result_log::ResultLog;
 use crate::statistics::{Recorder, Statistics};
 use netbench::trace::{StdioLogger, Throughput};
+use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,8 +76,14 @@ pub(crate) fn run<T, F: Future<Output = Result<T, DriverError>>>(
 
 /// Prints the error as its last line; 1.
 pub(crate) fn report(error: &DriverError) -> ExitCode {
-    eprintln!("error: {error}");
+    complain(format_args!("error: {error}"));
     ExitCode::FAILURE
+}
+
+/// Writes a line to stderr. Unlike `eprintln!` it does not panic when that is a file on a full disk.
+pub(crate) fn complain(line: fmt::Arguments<'_>) {
+    // There is nobody left to tell that telling failed.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// To be called in the runtime, which prints the throughput.

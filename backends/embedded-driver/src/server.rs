@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::connection::Session;
 use crate::error::{Boxed, ConnectionError, DriverError};
 use crate::options::ServerOptions;
-use crate::runtime::{self, End, Traces};
+use crate::runtime::{self, End, Traces, complain};
 use crate::scenario;
 use crate::statistics::Statistics;
 use clap::Parser;
@@ -82,7 +82,7 @@ async fn accept(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                eprintln!("error: cannot accept a connection: {error}");
+                complain(format_args!("error: cannot accept a connection: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -93,7 +93,7 @@ async fn accept(
         let (server, traces) = (Arc::clone(&server), traces.clone());
         tokio::spawn(async move {
             if let Err(error) = serve(stream, id, &server, traces, is_multiplexed).await {
-                eprintln!("error: connection {id}: {error}");
+                complain(format_args!("error: connection {id}: {error}"));
             }
         });
     }
@@ -117,11 +117,11 @@ async fn serve(
     let script = usize::try_from(asked).ok().and_then(|index| server.connections.get(index));
     let script = script.ok_or(ConnectionError::UnknownScript { asked, count: server.connections.len() })?;
 
-    let mut session = Session::new(id, stream, script, is_multiplexed);
-    let mut clock = Clock::default();
+    let mut clock = Clock::start();
+    let mut session = Session::new(id, stream, script, is_multiplexed, clock.watch());
     let mut checkpoints = HashSet::new();
     std::future::poll_fn(|cx| {
-        clock.poll(&mut session, cx, |session, now, cx| session.poll(&mut traces, &mut checkpoints, now, cx))
+        clock.poll(&mut session, cx, |session, _now, cx| session.poll(&mut traces, &mut checkpoints, cx))
     })
     .await
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Streams that get their own entry in one line of the result file; the rest share [`OTHER_STREAMS`].
-const STREAMS_PER_LINE_MAX: usize = 1000;
+const STREAMS_PER_LINE_MAX: usize = 256;
 
 /// The entry of the streams beyond [`STREAMS_PER_LINE_MAX`].
 const OTHER_STREAMS: StreamId = StreamId { connection: u64::MAX, stream: u64::MAX };
@@ -179,7 +179,7 @@ mod tests {
     fn now() -> Timestamp {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _guard = runtime.enter();
-        crate::clock::Clock::default().now()
+        crate::clock::Clock::start().watch().now()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The embedded driver against the stock tcp driver, in both directions. `NETBENCH_STOCK_DIR` says where the stock
 //! driver is; without it these tests say that they are skipped.
 //!
-//! What a stock driver cannot do is left out: receive messages back to back, see the end of a stream before the end
+//! What a stock driver cannot do is left out: receive messages back to back on a plain
+//! connection, see the end of a stream before the end
 //! of the connection, end a script with an operation under a rate limit.
 #![cfg(target_os = "linux")]
 
@@ -59,7 +60,9 @@ fn a_stock_server_sends_back_to_back() {
     if stock_dir().is_none() {
         return;
     }
-    // The stock side receives under multiplexing only, where it counts what it reads by stream.
+    let (client, _) = play(Stock, Embedded, "server_back_to_back", 1, false);
+    assert_eq!(client.bytes(), (5, 270_012));
+    // Under multiplexing, the stock driver can receive back to back, too.
     let (client, _) = play(Stock, Embedded, "back_to_back", 1, true);
     assert_eq!(client.bytes(), (100_012, 270_012));
 }

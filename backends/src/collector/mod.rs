@@ -3,11 +3,15 @@
 //! For the worker's event loop: no thread, no wait. The loop asks for the instant of the next sample, calls
 //! [`Collector::sample`] when it has come, and hands the process's outcome to [`Collector::finish`].
 
+mod held_samples;
 mod proc_sample;
 mod result_file;
 mod result_reader;
 mod result_writer;
+mod sampling;
 mod throughput;
+mod throughput_log;
+mod usage;
 
 pub use proc_sample::{ProcSample, ProcSampler};
 pub use result_file::{
@@ -18,12 +22,11 @@ pub use result_writer::ResultWriter;
 pub use throughput::{LINE_BYTES_MAX, READ_BYTES_MAX, ThroughputLine, ThroughputTail};
 
 use russula_proto::Outcome;
+use sampling::Sampling;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// Reads of the throughput log after the end of the driver; a driver that flooded it loses the rest of the curve.
-const FINAL_READS_MAX: usize = 16;
+use throughput_log::ThroughputLog;
 
 /// The result file of one driver process in the making.
 #[derive(Debug)]
@@ -38,16 +41,6 @@ enum Kind {
     Sampling(Box<Sampling>),
     /// The driver writes the file itself.
     Adopted(Header),
-}
-
-#[derive(Debug)]
-struct Sampling {
-    writer: ResultWriter,
-    sampler: ProcSampler,
-    throughput: Option<ThroughputLog>,
-    started: Instant,
-    interval: Option<Duration>,
-    next_tick: u32,
 }
 
 impl Collector {
@@ -68,20 +61,10 @@ impl Collector {
         let pid = u32::try_from(header.pid).map_err(|_| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no process id", header.pid))
         })?;
-        let interval = interval.filter(|interval| !interval.is_zero());
-        let mut sampler = ProcSampler::new(pid);
-        if interval.is_some() {
-            // The baseline of the first sample; a process that is gone already has none.
-            let _ = sampler.sample(started);
-        }
-        let sampling = Sampling {
-            writer: ResultWriter::create(path, &header)?,
-            sampler,
-            throughput: throughput_log.map(ThroughputLog::new),
-            started,
-            interval,
-            next_tick: 1,
-        };
+        let writer = ResultWriter::create(path, &header)?;
+        let sampler = ProcSampler::from_start(pid, started);
+        let sampling =
+            Sampling::new(writer, sampler, throughput_log.map(ThroughputLog::new), interval, started);
         Ok(Self { path: path.to_owned(), kind: Kind::Sampling(Box::new(sampling)) })
     }
 
@@ -99,8 +82,11 @@ impl Collector {
         }
     }
 
-    /// Samples the process and writes a line. The next sample is the first multiple of the interval after `now`,
-    /// so a late call loses samples and shifts none.
+    /// Samples the process. The next sample is the first multiple of the interval after `now`, so a late call loses
+    /// samples and shifts none.
+    ///
+    /// The sample is written as soon as it is complete: with a throughput log, once the driver has told what went
+    /// through in it, or three seconds later.
     ///
     /// A process that has ended gives no line, and no error: its outcome is on its way to [`Self::finish`].
     ///
@@ -113,12 +99,13 @@ impl Collector {
         }
     }
 
-    /// Writes the last line, with the real duration and the kernel's totals of the process.
+    /// Writes what is left: the samples that are not complete, as they are, and the last line, with the real
+    /// duration and the kernel's totals of the process.
     ///
     /// # Errors
     /// What the file system says.
     pub fn finish(self, outcome: &Outcome) -> io::Result<()> {
-        let mut last = Sample {
+        let last = Sample {
             t: outcome.duration_us / 1000,
             totals: Some(Totals {
                 cpu_us: Some(outcome.cpu_us),
@@ -130,89 +117,10 @@ impl Collector {
             ..Sample::default()
         };
         match self.kind {
-            Kind::Sampling(mut sampling) => {
-                if let Some(log) = &mut sampling.throughput {
-                    log.read_rest(&mut last);
-                }
-                sampling.writer.write(&last)
-            }
+            Kind::Sampling(mut sampling) => sampling.finish(last, Duration::from_micros(outcome.duration_us)),
             Kind::Adopted(header) => {
                 repair(&self.path, &header).map_err(io::Error::other)?;
                 ResultWriter::append(&self.path)?.write(&last)
-            }
-        }
-    }
-}
-
-impl Sampling {
-    fn next_sample(&self) -> Option<Instant> {
-        self.started.checked_add(self.interval?.checked_mul(self.next_tick)?)
-    }
-
-    fn sample(&mut self, now: Instant) -> io::Result<()> {
-        let Some(interval) = self.interval else { return Ok(()) };
-        let elapsed = now.saturating_duration_since(self.started);
-        let ticks_passed = elapsed.as_nanos() / interval.as_nanos();
-        self.next_tick =
-            u32::try_from(ticks_passed).unwrap_or(u32::MAX).saturating_add(1).max(self.next_tick);
-
-        let process = match self.sampler.sample(now) {
-            Ok(process) => process,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let mut sample = Sample {
-            t: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            cpu: process.cpu_percent,
-            context_switches: process.context_switches,
-            memory: process.resident_bytes,
-            virtual_memory: process.virtual_bytes,
-            ..Sample::default()
-        };
-        if let Some(log) = &mut self.throughput {
-            log.read_into(&mut sample);
-        }
-        self.writer.write(&sample)
-    }
-}
-
-/// The driver's throughput lines on their way into samples. A log that cannot be read costs the curve, not the run.
-#[derive(Debug)]
-struct ThroughputLog {
-    path: PathBuf,
-    tail: Option<ThroughputTail>,
-    last_line: Duration,
-}
-
-impl ThroughputLog {
-    fn new(path: PathBuf) -> Self {
-        Self { path, tail: None, last_line: Duration::ZERO }
-    }
-
-    /// Adds the lines of one bounded read; whether there may be more to read.
-    fn read_into(&mut self, sample: &mut Sample) -> bool {
-        if self.tail.is_none() {
-            self.tail = ThroughputTail::open(&self.path).ok();
-        }
-        let Some(Ok((lines, more))) = self.tail.as_mut().map(ThroughputTail::read_chunk) else {
-            return false;
-        };
-        for line in lines {
-            let period_s = line.elapsed.saturating_sub(self.last_line).as_secs_f64();
-            self.last_line = line.elapsed;
-            // A float beyond the range of the integer becomes its largest value.
-            let sent = (line.tx_bytes_per_second * period_s).round() as u64;
-            let received = (line.rx_bytes_per_second * period_s).round() as u64;
-            sample.send.entry(StreamId::default()).or_default().add(sent);
-            sample.receive.entry(StreamId::default()).or_default().add(received);
-        }
-        more
-    }
-
-    fn read_rest(&mut self, sample: &mut Sample) {
-        for _ in 0..FINAL_READS_MAX {
-            if !self.read_into(sample) {
-                return;
             }
         }
     }
@@ -309,32 +217,95 @@ mod tests {
         assert_eq!(read(&path).unwrap().samples.len(), 1);
     }
 
+    /// A collector of this very process, whose throughput log is `stderr` beside `path`.
+    fn start_with_log(path: &Path, started: Instant) -> (Collector, PathBuf) {
+        let log = path.with_file_name("stderr");
+        let header = header(std::process::id());
+        (Collector::start(path, header, Some(TICK), Some(log.clone()), started).unwrap(), log)
+    }
+
+    fn append(log: &Path, line: &str) {
+        let mut file = fs::File::options().create(true).append(true).open(log).unwrap();
+        io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Received bytes by line; `None` where the line tells nothing of them.
+    fn received(samples: &[Sample]) -> Vec<Option<u64>> {
+        let stat = |sample: &Sample| sample.receive.get(&StreamId::default()).map(|stat| stat.total);
+        samples.iter().map(stat).collect()
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
-    fn throughput_lines_become_bytes_but_no_totals() {
+    fn the_bytes_of_a_rate_line_are_spread_over_the_samples_that_it_covers() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, log) = (dir.path().join("client.json"), dir.path().join("stderr"));
+        let path = dir.path().join("client.json");
         let started = Instant::now();
-        let pid = std::process::id();
-        let mut collector =
-            Collector::start(&path, header(pid), Some(TICK), Some(log.clone()), started).unwrap();
-        collector.sample(started + TICK).unwrap();
-        fs::write(&log, "0:00:01 throughput: rx=10Bps tx=1KBps\n0:00:03 throughput: rx=10Bps tx=1KBps\n")
-            .unwrap();
-        collector.sample(started + 2 * TICK).unwrap();
-        collector.sample(started + 3 * TICK).unwrap();
-        let more = "0:00:04 throughput: rx=5Bps tx=0Bps\n";
-        let whole = fs::read_to_string(&log).unwrap() + more;
-        fs::write(&log, whole).unwrap();
-        collector.finish(&outcome()).unwrap();
+        let (mut collector, log) = start_with_log(&path, started);
+        for tick in 1..=21 {
+            match tick {
+                10 => append(&log, "0:00:00.950000 throughput: rx=1MBps tx=0Bps"),
+                20 => append(&log, "0:00:01.950000 throughput: rx=3MBps tx=7Bps"),
+                _ => {}
+            }
+            collector.sample(started + tick * TICK).unwrap();
+            let written = read(&path).unwrap().samples.len();
+            assert_eq!(
+                written,
+                if tick < 10 {
+                    0
+                } else if tick < 20 {
+                    9
+                } else {
+                    19
+                },
+                "at tick {tick}"
+            );
+        }
+        collector.finish(&Outcome { duration_us: 2_134_567, ..outcome() }).unwrap();
 
         let file = read(&path).unwrap();
-        let received =
-            file.samples.iter().map(|s| s.receive.get(&StreamId::default()).copied()).collect::<Vec<_>>();
-        let stat = |count, total| Some(Stat { count, total });
-        assert_eq!(received, [None, stat(2, 30), None, stat(1, 5)]);
-        assert_eq!(file.samples[1].send[&StreamId::default()], Stat { count: 2, total: 3000 });
-        assert_eq!(file.totals(), expected_totals());
+        assert!(file.samples.windows(2).all(|pair| pair[0].t < pair[1].t), "the order stays");
+        let mut expected = vec![Some(100_000); 9];
+        expected.push(Some(200_000));
+        expected.extend([Some(300_000); 9]);
+        expected.extend([Some(150_000), None, None]);
+        assert_eq!(received(&file.samples), expected);
+        let sent = file.samples.iter().flat_map(|s| s.send.values()).map(|stat| stat.total).sum::<u64>();
+        assert_eq!(sent, 7, "shares of an odd number add up to it");
+        assert_eq!(file.totals(), expected_totals(), "rates give no totals");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn samples_that_wait_for_a_rate_line_are_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.json");
+        let started = Instant::now();
+        let run = || {
+            let (mut collector, _) = start_with_log(&path, started);
+            (1..=40).for_each(|tick| collector.sample(started + tick * TICK).unwrap());
+            collector
+        };
+        let collector = run();
+        assert_eq!(read(&path).unwrap().samples.len(), 9, "three seconds are waited");
+        collector.finish(&Outcome { duration_us: 4_010_000, ..outcome() }).unwrap();
+        assert_eq!(read(&path).unwrap().samples.len(), 41);
+        drop(run());
+        assert_eq!(read(&path).unwrap().samples.len(), 40, "given up without an outcome");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_line_that_is_read_at_the_end_covers_up_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.json");
+        let started = Instant::now();
+        let (mut collector, log) = start_with_log(&path, started);
+        collector.sample(started + 5 * TICK).unwrap();
+        append(&log, "0:00:01 throughput: rx=1KBps tx=0Bps");
+        collector.finish(&Outcome { duration_us: 1_000_000, ..outcome() }).unwrap();
+        assert_eq!(received(&read(&path).unwrap().samples), [Some(500), Some(500)]);
     }
 
     #[test]

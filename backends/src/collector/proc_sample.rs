@@ -1,21 +1,22 @@
 //! Processor time, memory and context switches of a process, from `/proc`.
 
+use super::usage::{Thread, Usage};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a process used: rates and differences since the last sample, gauges of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProcSample {
-    /// Processor time over real time since the last sample, in percent of one processor; 0 in the first sample.
+    /// Processor time over real time since the last sample, in percent of one processor.
     pub cpu_percent: f32,
     /// Resident memory in bytes.
     pub resident_bytes: u64,
     /// Virtual memory in bytes.
     pub virtual_bytes: u64,
-    /// Voluntary and involuntary switches of all threads since the last sample; 0 in the first sample.
+    /// Voluntary and involuntary switches of all threads since the last sample.
     pub context_switches: u64,
 }
 
@@ -31,14 +32,20 @@ pub struct ProcSampler {
 #[derive(Debug)]
 struct Last {
     at: Instant,
-    cpu_ticks: u64,
-    switches: BTreeMap<u32, u64>,
+    usage: Usage,
 }
 
 impl ProcSampler {
-    /// A sampler for the process with this id.
+    /// A sampler for the process with this id. Its first sample is the baseline of the second one and has no rates
+    /// and differences itself: they are 0.
     pub fn new(pid: u32) -> Self {
         Self { directory: PathBuf::from(format!("/proc/{pid}")), last: None }
+    }
+
+    /// A sampler for the process with this id that was started at `started`: its first sample is about the time
+    /// since then.
+    pub fn from_start(pid: u32, started: Instant) -> Self {
+        Self { last: Some(Last { at: started, usage: Usage::default() }), ..Self::new(pid) }
     }
 
     /// Reads the figures of the process at `now`, which must not lie before the `now` of the last call.
@@ -50,20 +57,24 @@ impl ProcSampler {
         if !cfg!(target_os = "linux") {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "processes are sampled on Linux only"));
         }
-        let cpu_ticks = self.read("stat", parse_cpu_ticks)?;
+        // Before the threads, so that the ticks cannot be ahead of what the scheduler has measured.
+        let ticks = self.read("stat", parse_cpu_ticks)?;
         let (virtual_bytes, resident_bytes) = self.read("statm", parse_memory)?;
-        let switches = self.switches_by_thread()?;
+        let threads = self.threads()?;
 
+        let baseline = Usage::default();
+        let before = self.last.as_ref().map_or(&baseline, |last| &last.usage);
+        let usage = before.advanced(threads, duration_of_ticks(ticks));
         let mut sample = ProcSample { resident_bytes, virtual_bytes, ..ProcSample::default() };
         if let Some(last) = &self.last {
             let elapsed_s = now.saturating_duration_since(last.at).as_secs_f64();
-            let cpu_s = cpu_ticks.saturating_sub(last.cpu_ticks) as f64 / ticks_per_second();
+            let cpu_s = usage.cpu.saturating_sub(last.usage.cpu).as_secs_f64();
             if elapsed_s > 0.0 {
                 sample.cpu_percent = (100.0 * cpu_s / elapsed_s) as f32;
             }
-            sample.context_switches = new_switches(&last.switches, &switches);
+            sample.context_switches = usage.switches.saturating_sub(last.usage.switches);
         }
-        self.last = Some(Last { at: now, cpu_ticks, switches });
+        self.last = Some(Last { at: now, usage });
         Ok(sample)
     }
 
@@ -78,18 +89,17 @@ impl ProcSampler {
         })
     }
 
-    fn switches_by_thread(&self) -> io::Result<BTreeMap<u32, u64>> {
-        let mut switches = BTreeMap::new();
+    fn threads(&self) -> io::Result<BTreeMap<u32, Thread>> {
+        let mut threads = BTreeMap::new();
         for entry in fs::read_dir(self.directory.join("task")).map_err(ended)? {
             let entry = entry.map_err(ended)?;
-            let thread = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            // A thread may end between the listing and the reading; its last switches are lost then.
-            let status = fs::read(entry.path().join("status"));
-            if let (Some(thread), Ok(status)) = (thread, status) {
-                switches.insert(thread, parse_switches(&String::from_utf8_lossy(&status)));
+            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            // A thread may end between the listing and the reading.
+            if let (Some(id), Some(thread)) = (id, Thread::read(&entry.path())) {
+                threads.insert(id, thread);
             }
         }
-        Ok(switches)
+        Ok(threads)
     }
 }
 
@@ -103,8 +113,10 @@ fn ended(error: io::Error) -> io::Error {
     }
 }
 
-fn ticks_per_second() -> f64 {
-    rustix::param::clock_ticks_per_second().max(1) as f64
+fn duration_of_ticks(ticks: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(per_second);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// User plus system time, fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)); `None` for a zombie.
@@ -130,29 +142,9 @@ fn parse_memory(statm: &str) -> Option<(u64, u64)> {
     Some((virtual_bytes, resident_bytes))
 }
 
-/// Sum of the two `ctxt_switches` lines of `/proc/PID/task/TID/status` (proc_pid_status(5)).
-fn parse_switches(status: &str) -> u64 {
-    let counts = status.lines().filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        if !matches!(name, "voluntary_ctxt_switches" | "nonvoluntary_ctxt_switches") {
-            return None;
-        }
-        value.trim().parse::<u64>().ok()
-    });
-    counts.fold(0, u64::saturating_add)
-}
-
-/// Per thread, since a thread that ends takes its count out of a plain sum.
-fn new_switches(before: &BTreeMap<u32, u64>, now: &BTreeMap<u32, u64>) -> u64 {
-    let differences =
-        now.iter().map(|(thread, count)| count.saturating_sub(before.get(thread).copied().unwrap_or(0)));
-    differences.fold(0, u64::saturating_add)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_name_of_the_program_does_not_confuse_the_parser() {
@@ -169,16 +161,6 @@ mod tests {
         for garbage in ["", "1", "x y", "18446744073709551615 1"] {
             assert_eq!(parse_memory(garbage), None, "{garbage}");
         }
-        assert_eq!(parse_switches("voluntary_ctxt_switches: x\n\u{fffd}"), 0);
-    }
-
-    #[test]
-    fn switches_are_summed_over_threads_that_come_and_go() {
-        let before = BTreeMap::from([(1, 10), (2, 1000)]);
-        let now = BTreeMap::from([(1, 15), (3, 4)]);
-        assert_eq!(new_switches(&before, &now), 9);
-        let status = "Name:\tx\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
-        assert_eq!(parse_switches(status), 695);
     }
 
     #[cfg(target_os = "linux")]
@@ -216,8 +198,9 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
                 cpu_percent = sampler.sample(Instant::now()).unwrap().cpu_percent;
             }
-            // One thread cannot use more than one processor; the clock tick adds some coarseness.
-            assert!((1.0..250.0).contains(&cpu_percent), "{cpu_percent}");
+            // One thread cannot use more than one processor. The scheduler updates its figures at its own ticks, at
+            // least every 10 ms.
+            assert!((1.0..130.0).contains(&cpu_percent), "{cpu_percent}");
 
             child.kill().unwrap();
             let ended_by = Instant::now() + Duration::from_secs(10);
@@ -233,10 +216,60 @@ mod tests {
         }
 
         #[test]
+        fn cpu_is_finer_than_a_clock_tick() {
+            // A process that uses much less than a tick between two samples: by ticks, nearly all of them tell 0.
+            let script = "while :; do i=0; while [ $i -lt 300 ]; do i=$((i+1)); done; sleep 0.01; done";
+            let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let start = Instant::now();
+            let mut sampler = ProcSampler::from_start(child.id(), start);
+            let (mut fractions, mut at) = (0, start);
+            while fractions < 5 {
+                assert!(start.elapsed() < Duration::from_secs(20), "only {fractions} samples");
+                std::thread::sleep(Duration::from_millis(20));
+                let now = Instant::now();
+                let cpu_percent = f64::from(sampler.sample(now).unwrap().cpu_percent);
+                let ticks = cpu_percent / 100.0 * (now - at).as_secs_f64() / 0.01;
+                fractions += u32::from((ticks - ticks.round()).abs() > 0.05);
+                at = now;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+
+        #[test]
+        fn the_first_sample_is_about_the_time_since_the_start() {
+            // What a process used before it was looked at for the first time belongs to the first sample.
+            let started = Instant::now();
+            let mut child = std::process::Command::new("sh")
+                .args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo; exec sleep 60"])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+            let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            let used = duration_of_ticks(parse_cpu_ticks(&stat).unwrap());
+            let mut sampler = ProcSampler::from_start(child.id(), started);
+            let now = Instant::now();
+            let sample = sampler.sample(now).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+
+            let by_sample_s = f64::from(sample.cpu_percent) / 100.0 * (now - started).as_secs_f64();
+            // The ticks of user and system time are rounded down, each by up to a tick.
+            let coarse_s = used.as_secs_f64();
+            assert!(coarse_s > 0.02, "used {coarse_s} s only");
+            assert!(
+                (coarse_s - 0.001..coarse_s + 0.03).contains(&by_sample_s),
+                "{by_sample_s} of {coarse_s}"
+            );
+            assert!(sample.context_switches > 0);
+        }
+
+        #[test]
         fn the_clock_tick_is_that_of_this_system() {
             let out = std::process::Command::new("getconf").arg("CLK_TCK").output().unwrap();
-            let expected: f64 = String::from_utf8(out.stdout).unwrap().trim().parse().unwrap();
-            assert_eq!(ticks_per_second(), expected);
+            let ticks: u64 = String::from_utf8(out.stdout).unwrap().trim().parse().unwrap();
+            assert_eq!(duration_of_ticks(3 * ticks), Duration::from_secs(3));
         }
     }
 }

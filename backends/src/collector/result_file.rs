@@ -72,9 +72,12 @@ pub struct Sample {
     #[serde(skip_serializing_if = "is_default")]
     pub connect_time: Stat,
     /// Send operations since the last line, `total` in bytes.
+    ///
+    /// From a stock driver, only rates are known, for about a second at a time: `total` is the share of this line in
+    /// what they stand for, and `count` the number of rates. Where there is no entry, nothing is known.
     #[serde(skip_serializing_if = "is_default")]
     pub send: BTreeMap<StreamId, Stat>,
-    /// Receive operations since the last line, `total` in bytes.
+    /// Receive operations since the last line, `total` in bytes; as for `send`.
     #[serde(skip_serializing_if = "is_default")]
     pub receive: BTreeMap<StreamId, Stat>,
     /// Durations of profiled operations since the last line in microseconds, by index of the trace name.

@@ -4,7 +4,7 @@
 //! netbench library), on stderr. The rates are rounded to a few digits, so they draw a curve and sum up to nothing.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +39,16 @@ impl ThroughputTail {
     /// What the file system says, also if the file does not exist yet.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: File::open(path)?, lines: LineBuffer::default() })
+    }
+
+    /// Opens the log, from its present end.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_at_end(path: &Path) -> io::Result<Self> {
+        let mut tail = Self::open(path)?;
+        tail.file.seek(SeekFrom::End(0))?;
+        Ok(tail)
     }
 
     /// The throughput lines that were completed since the last call, from [`READ_BYTES_MAX`] bytes at most.

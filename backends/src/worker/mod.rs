@@ -135,5 +135,7 @@ fn init_log() {
         .with_writer(std::io::stderr)
         .with_ansi(ansi)
         .with_target(false)
+        // It would panic where the log is on a full disk.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -130,7 +130,8 @@ impl DriverPrograms {
     ) -> Collection {
         let header = Header {
             pid: u64::from(process.pid()),
-            driver: driver.name.clone(),
+            // The reports of netbench know a driver by the name of its program.
+            driver: format!("s2n-netbench-driver-{}-{}", self.options.group, driver.name),
             scenario: self.options.scenario_name.clone(),
             start_time: SystemTime::now().into(),
             traces: self.options.traces.clone(),

@@ -1,6 +1,7 @@
 //! The supervised driver process, with real processes.
 #![cfg(target_os = "linux")]
 
+mod collecting;
 mod ending;
 mod logs;
 mod readiness;

@@ -2,7 +2,9 @@
 
 use super::CommandError;
 use super::options::RunOptions;
-use crate::run::{self, Interrupts, Plan, PlannedDriver, Progress, RunDirectory, ScenarioSource};
+use crate::run::{
+    self, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError, ScenarioSource,
+};
 use backends::hosts::{AttachedHosts, Hosts};
 use clap::Args;
 use russula_proto::RunId;
@@ -74,14 +76,24 @@ impl Attach {
             pause: self.pause,
             scenario,
         };
-        let interrupts = Interrupts::new().map_err(run::RunError::Signals)?;
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let directory = RunDirectory::create(&self.run.out)?;
-        directory.write_plan("attach", &plan)?;
+        let outcome = self.run_in(&directory, &plan, interrupts);
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
+        self.run.show(&directory, &outcome, verbose)
+    }
+
+    fn run_in(
+        &self,
+        directory: &RunDirectory,
+        plan: &Plan,
+        interrupts: Interrupts,
+    ) -> Result<Outcome, RunError> {
+        directory.write_plan("attach", plan)?;
         let mut hosts = AttachedHosts::new(&self.servers, &self.clients);
         directory.write_hosts(&hosts)?;
-        let progress = Progress::new(&plan);
-        let outcome = run::run(&plan, &mut hosts as &mut dyn Hosts, &directory, &progress, interrupts)?;
-        self.run.show(&directory, &outcome, verbose)
+        let progress = Progress::new(plan);
+        run::run(plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
     }
 }
 

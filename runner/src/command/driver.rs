@@ -57,7 +57,7 @@ fn list(driver_dir: Option<PathBuf>) -> Result<ExitCode, CommandError> {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{EMBEDDED:12} part of this program");
     for driver in paths.list()? {
-        let _ = writeln!(stdout, "{:12} {}", driver.name, describe(&driver));
+        let _ = writeln!(stdout, "{:12} {}", driver.name.to_string(), describe(&driver));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,10 +2,13 @@
 
 use super::options::{self, RunOptions};
 use super::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, WORKER};
-use crate::run::{self, Interrupts, Plan, PlannedDriver, Progress, RunDirectory, ScenarioSource};
+use crate::run::{
+    self, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError, ScenarioSource,
+};
 use backends::drivers::{DriverName, DriverPaths, Role};
 use backends::hosts::Hosts;
 use backends::local::{LocalHosts, LocalPlan};
+use backends::scenario::Scenario;
 use clap::{Args, ValueEnum};
 use russula_proto::CoordinatorLimits;
 use std::ffi::OsString;
@@ -62,9 +65,23 @@ impl Local {
             Collector::Own => None,
             Collector::Stock => Some(paths.find_collector()?),
         };
-        let interrupts = Interrupts::new().map_err(run::RunError::Signals)?;
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let directory = RunDirectory::create(&self.run.out)?;
-        let programs = Programs::place(&directory, &found)?;
+        let outcome = self.run_in(&directory, &source, scenario, &found, collector.as_deref(), interrupts);
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
+        self.run.show(&directory, &outcome, verbose)
+    }
+
+    fn run_in(
+        &self,
+        directory: &RunDirectory,
+        source: &ScenarioSource,
+        scenario: Scenario,
+        found: &[Found],
+        collector: Option<&Path>,
+        interrupts: Interrupts,
+    ) -> Result<Outcome, RunError> {
+        let programs = Programs::place(directory, found)?;
         let plan = Plan {
             run: directory.run_id().clone(),
             drivers: programs.drivers.clone(),
@@ -75,14 +92,14 @@ impl Local {
             pause: false,
             scenario,
         };
-        let scenario_file = directory.place_scenario(&source)?;
+        let scenario_file = directory.place_scenario(source)?;
         directory.write_plan("local", &plan)?;
         let progress = Progress::new(&plan);
         progress.phase("starting workers");
         let local = LocalPlan {
-            worker: std::env::current_exe().map_err(run::RunError::OwnPath)?,
+            worker: std::env::current_exe().map_err(RunError::OwnPath)?,
             worker_args: vec![WORKER.into()],
-            common_args: self.worker_args(&directory, &plan, &scenario_file, collector.as_deref()),
+            common_args: self.worker_args(directory, &plan, &scenario_file, collector),
             server_args: driver_args(&programs.drivers, |driver| &driver.server),
             client_args: driver_args(&programs.drivers, |driver| &driver.client),
             out: directory.path().to_owned(),
@@ -90,11 +107,9 @@ impl Local {
             clients: plan.scenario.clients().len(),
             kill_grace: self.kill_grace,
         };
-        let mut hosts = LocalHosts::launch(&local).map_err(run::RunError::Local)?;
+        let mut hosts = LocalHosts::launch(&local)?;
         directory.write_hosts(&hosts)?;
-        let outcome = run::run(&plan, &mut hosts as &mut dyn Hosts, &directory, &progress, interrupts)?;
-        programs.remove();
-        self.run.show(&directory, &outcome, verbose)
+        run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
     }
 
     fn worker_args(
@@ -151,7 +166,7 @@ struct Programs {
 }
 
 impl Programs {
-    fn place(directory: &RunDirectory, found: &[Found]) -> Result<Self, CommandError> {
+    fn place(directory: &RunDirectory, found: &[Found]) -> Result<Self, RunError> {
         let mut programs = Self { drivers: vec![], links: None };
         for driver in found {
             match driver {
@@ -169,8 +184,10 @@ impl Programs {
         }
         Ok(programs)
     }
+}
 
-    fn remove(&self) {
+impl Drop for Programs {
+    fn drop(&mut self) {
         if let Some(links) = &self.links
             && let Err(error) = std::fs::remove_dir_all(links)
         {

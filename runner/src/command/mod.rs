@@ -6,6 +6,7 @@ mod local;
 mod options;
 mod report;
 
+use crate::causes::with_causes;
 use crate::run::RunError;
 use clap::{ArgAction, Parser, Subcommand};
 use std::ffi::OsString;
@@ -85,7 +86,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error}");
+            let _ = writeln!(stderr, "error: {}", with_causes(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -98,11 +99,11 @@ enum CommandError {
     Input(String),
     #[error("{0}")]
     Run(#[from] RunError),
-    #[error("{0}")]
+    #[error(transparent)]
     Report(#[from] crate::report::ReportError),
-    #[error("{0}")]
+    #[error(transparent)]
     Drivers(#[from] backends::drivers::DriverError),
-    #[error("{0}")]
+    #[error(transparent)]
     Install(#[from] backends::drivers::install::InstallError),
 }
 
@@ -129,6 +130,8 @@ fn init_log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(use_color(&std::io::stderr()))
         .with_target(false)
+        // It would panic where stderr is full or closed.
+        .log_internal_errors(false)
         .init();
 }
 

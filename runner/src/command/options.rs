@@ -1,6 +1,7 @@
 //! What every verb that runs a scenario is told, and what it does with the result.
 
 use super::CommandError;
+use crate::causes::with_causes;
 use crate::report;
 use crate::run::{Outcome, RunDirectory};
 use crate::table::{self, Style};
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// Most repetitions of a run.
 const REPEAT_MAX: u32 = 10_000;
+
+/// The exit code of a run whose report could not be written.
+const INFRASTRUCTURE: u8 = 3;
 
 /// Options of every run.
 #[derive(Debug, Args)]
@@ -56,14 +60,13 @@ impl RunOptions {
         Ok(names)
     }
 
-    /// Writes the report and shows what came of the run.
+    /// Shows what came of the run, and writes the report.
     pub(super) fn show(
         &self,
         directory: &RunDirectory,
         outcome: &Outcome,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
-        let report = report::write(directory.path())?;
         let mut stdout = std::io::stdout().lock();
         let text = if self.json {
             let mut json = serde_json::to_string_pretty(&outcome.summary)
@@ -76,9 +79,23 @@ impl RunOptions {
         // A closed stdout is the reader's wish; the files are there.
         let _ = stdout.write_all(text.as_bytes());
         let mut stderr = std::io::stderr();
-        let _ = writeln!(stderr, "report:  {}", report.display());
+        let mut exit_code = outcome.exit_code;
+        // Without its summary there is nothing to report on, and the user knows why.
+        let report = outcome.is_written.then(|| report::write(directory.path()));
+        match report {
+            Some(Ok(report)) => {
+                let _ = writeln!(stderr, "report:  {}", report.display());
+            }
+            Some(Err(error)) => {
+                let _ = writeln!(stderr, "error: {}", with_causes(&error));
+                if exit_code == 0 {
+                    exit_code = INFRASTRUCTURE;
+                }
+            }
+            None => {}
+        }
         let _ = writeln!(stderr, "results: {}", directory.path().join("results").display());
-        Ok(ExitCode::from(outcome.exit_code))
+        Ok(ExitCode::from(exit_code))
     }
 }
 

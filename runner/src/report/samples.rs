@@ -14,6 +14,8 @@ pub(crate) struct Sample {
     pub(crate) sent_bytes: u64,
     /// Bytes received within the stretch.
     pub(crate) received_bytes: u64,
+    /// For how much of the stretch the bytes are known, in milliseconds.
+    pub(crate) bytes_known_ms: f64,
     /// Use of the processors in percent of one of them, averaged over the stretch.
     pub(crate) cpu_percent: Option<f64>,
     /// Largest resident memory within the stretch, in bytes.
@@ -21,14 +23,19 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Length of the stretch in seconds.
-    pub(crate) fn duration_s(&self) -> f64 {
-        (self.end_ms - self.begin_ms) / 1000.0
+    /// Length of the stretch in milliseconds.
+    pub(crate) fn duration_ms(&self) -> f64 {
+        self.end_ms - self.begin_ms
+    }
+
+    /// `bytes`, which are those sent or received, per second; `None` where they are not known.
+    pub(crate) fn bytes_per_second(&self, bytes: u64) -> Option<f64> {
+        (self.bytes_known_ms > 0.0).then(|| bytes as f64 * 1000.0 / self.bytes_known_ms)
     }
 
     /// The stretch that begins with `self` and ends with `next`.
     fn joined(self, next: Sample) -> Sample {
-        let (own_ms, next_ms) = (self.end_ms - self.begin_ms, next.end_ms - next.begin_ms);
+        let (own_ms, next_ms) = (self.duration_ms(), next.duration_ms());
         let cpu_percent = match (self.cpu_percent, next.cpu_percent) {
             (Some(own), Some(next)) if own_ms + next_ms > 0.0 => {
                 Some((own * own_ms + next * next_ms) / (own_ms + next_ms))
@@ -40,6 +47,7 @@ impl Sample {
             end_ms: next.end_ms,
             sent_bytes: self.sent_bytes.saturating_add(next.sent_bytes),
             received_bytes: self.received_bytes.saturating_add(next.received_bytes),
+            bytes_known_ms: self.bytes_known_ms + next.bytes_known_ms,
             cpu_percent,
             memory_bytes: self.memory_bytes.max(next.memory_bytes),
         }
@@ -112,6 +120,7 @@ mod tests {
             end_ms: (index + 1) as f64 * 100.0,
             sent_bytes: index,
             received_bytes: 2 * index,
+            bytes_known_ms: 100.0,
             cpu_percent: Some(50.0),
             memory_bytes: Some(index),
         }
@@ -151,8 +160,17 @@ mod tests {
         }
         let kept = samples.into_vec();
         assert!(kept.len() <= 4, "{kept:?}");
-        let cpu_s: f64 = kept.iter().map(|s| s.cpu_percent.unwrap_or(0.0) / 100.0 * s.duration_s()).sum();
+        let cpu_s: f64 =
+            kept.iter().map(|s| s.cpu_percent.unwrap_or(0.0) / 100.0 * s.duration_ms() / 1000.0).sum();
         assert!((cpu_s - (0.3 + 6.0 * 0.02)).abs() < 1e-9, "{kept:?}");
+    }
+
+    #[test]
+    fn the_rate_of_a_joined_sample_is_that_of_its_known_part() {
+        let unknown = Sample { sent_bytes: 0, bytes_known_ms: 0.0, ..sample(4) };
+        assert_eq!(unknown.bytes_per_second(unknown.sent_bytes), None);
+        let joined = sample(3).joined(unknown);
+        assert_eq!(joined.bytes_per_second(joined.sent_bytes), Some(30.0));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub(crate) struct ProcessTotals {
     pub(crate) voluntary_switches: Option<u64>,
     /// Times that the processor was taken from it.
     pub(crate) involuntary_switches: Option<u64>,
+    /// Bytes that it has sent by its own count, which it tells in lines before the last one.
+    sent_bytes: Option<u64>,
+    /// Bytes that it has received, likewise.
+    received_bytes: Option<u64>,
 }
 
 /// The content of one result file.
@@ -94,6 +98,11 @@ impl Series {
                 Ok(interval) if interval.t.is_some_and(|t| t.is_finite() && t >= 0.0) => {
                     seen.intervals += 1;
                     seen.last_is_unreadable = false;
+                    seen.take_totals(interval.totals.as_ref());
+                    series.totals = interval.totals.or(series.totals);
+                    if interval.has_only_totals() {
+                        continue;
+                    }
                     let begin_ms = seen.time_ms;
                     // A clock that steps back makes an interval without duration, never a negative one.
                     seen.time_ms = interval.t.unwrap_or_default().max(begin_ms);
@@ -111,15 +120,22 @@ impl Series {
             }
         }
         series.samples = samples.into_vec();
+        if seen.has_rates_only() {
+            forget_partly_known_end(&mut series.samples);
+        } else {
+            // What is 0 is left out, so all is known.
+            series.samples.iter_mut().for_each(|sample| sample.bytes_known_ms = sample.duration_ms());
+        }
         series.notes.extend(seen.note());
         Ok(series)
     }
 
     fn take_interval(&mut self, line: Line, begin_ms: f64, end_ms: f64) -> Sample {
-        let Line { cpu, memory, connect_time, send, receive, profiles, totals, .. } = line;
-        self.has_throughput |= send.is_some() || receive.is_some();
-        self.connect_time.add(connect_time);
-        self.totals = totals.or(self.totals);
+        let was_sampled = line.was_sampled();
+        let Line { cpu, memory, connect_time, send, receive, profiles, .. } = line;
+        let tells_bytes = send.is_some() || receive.is_some();
+        self.has_throughput |= tells_bytes;
+        self.connect_time.add(connect_time.unwrap_or_default());
         for (id, histogram) in profiles {
             self.profiles.entry(id).or_default().add(&histogram);
         }
@@ -132,10 +148,20 @@ impl Series {
             end_ms,
             sent_bytes: bytes(send),
             received_bytes: bytes(receive),
-            cpu_percent: Some(cpu).filter(|percent| percent.is_finite()),
-            // No process has no memory: a collector that leaves it out does not know it.
+            bytes_known_ms: if tells_bytes { end_ms - begin_ms } else { 0.0 },
+            cpu_percent: Some(cpu.unwrap_or_default()).filter(|percent| was_sampled && percent.is_finite()),
             memory_bytes: Some(memory).filter(|bytes| *bytes > 0),
         }
+    }
+}
+
+/// A driver's rates hold for a second or so that ends within a sample: the bytes of that sample are known in part
+/// until the next rate, and so are those of the last one for good. Its line would drop for no reason.
+fn forget_partly_known_end(samples: &mut [Sample]) {
+    let mut known = samples.iter_mut().rev().filter(|sample| sample.bytes_known_ms > 0.0);
+    // A single point is better than none.
+    if let (Some(last), Some(_)) = (known.next(), known.next()) {
+        last.bytes_known_ms = 0.0;
     }
 }
 
@@ -147,17 +173,31 @@ struct Line {
     #[serde(default)]
     traces: Vec<String>,
     t: Option<f64>,
-    #[serde(default)]
-    cpu: f64,
+    cpu: Option<f64>,
     #[serde(default)]
     memory: u64,
-    #[serde(default)]
-    connect_time: Stat,
+    connect_time: Option<Stat>,
     send: Option<BTreeMap<String, Stat>>,
     receive: Option<BTreeMap<String, Stat>>,
     #[serde(default)]
     profiles: BTreeMap<u64, Histogram>,
     totals: Option<ProcessTotals>,
+}
+
+impl Line {
+    /// Whether a process was looked at. No process has no memory; one that has ended has none of both.
+    fn was_sampled(&self) -> bool {
+        self.cpu.is_some() || self.memory > 0
+    }
+
+    /// Whether it ends the file with what is known of the whole process, and tells nothing of an interval.
+    fn has_only_totals(&self) -> bool {
+        let measured = self.connect_time.is_some()
+            || self.send.is_some()
+            || self.receive.is_some()
+            || !self.profiles.is_empty();
+        self.totals.is_some() && !self.was_sampled() && !measured
+    }
 }
 
 #[derive(Deserialize)]
@@ -182,9 +222,22 @@ struct Seen {
     last_is_unreadable: bool,
     ends_within_line: bool,
     time_ms: f64,
+    has_totals: bool,
+    has_total_bytes: bool,
 }
 
 impl Seen {
+    fn take_totals(&mut self, totals: Option<&ProcessTotals>) {
+        self.has_totals |= totals.is_some();
+        self.has_total_bytes |= totals.is_some_and(|t| t.sent_bytes.or(t.received_bytes).is_some());
+    }
+
+    /// Whether the bytes come from rates that the driver tells now and then, so that a sample without bytes is one
+    /// that no rate covers. A collector that writes totals writes those of the bytes, too, if the driver counts them.
+    fn has_rates_only(&self) -> bool {
+        self.has_totals && !self.has_total_bytes
+    }
+
     fn note(&self) -> Option<String> {
         if self.lines == 0 {
             return Some("is empty".to_owned());
@@ -234,6 +287,56 @@ mod tests {
         assert_eq!((second.begin_ms, second.end_ms, second.memory_bytes), (100.0, 350.0, None));
         assert_eq!(series.connect_time.mean(), Some(150.0));
         assert_eq!(series.totals.and_then(|t| t.voluntary_switches), Some(3));
+    }
+
+    #[test]
+    fn a_last_line_with_totals_only_is_no_point() {
+        // The driver counts its bytes, and was idle in the second interval.
+        let series = parse(&format!(
+            "{HEADER}\n{}\n{}\n{}\n",
+            r#"{"t":100,"cpu":50,"memory":9,"send":{"0:0":{"total":1000}},"totals":{"sent_bytes":1000}}"#,
+            r#"{"t":200,"memory":9,"totals":{"sent_bytes":1000}}"#,
+            r#"{"t":207,"totals":{"cpu_us":50000,"voluntary_switches":3}}"#,
+        ));
+        assert_eq!(series.notes, Vec::<String>::new());
+        let points: Vec<_> = series
+            .samples
+            .iter()
+            .map(|s| (s.end_ms, s.bytes_per_second(s.sent_bytes), s.cpu_percent, s.memory_bytes))
+            .collect();
+        assert_eq!(
+            points,
+            [(100.0, Some(10_000.0), Some(50.0), Some(9)), (200.0, Some(0.0), Some(0.0), Some(9))]
+        );
+        assert_eq!(series.totals.and_then(|t| t.voluntary_switches), Some(3));
+
+        let unsampled = parse(&format!("{HEADER}\n{{\"t\":207,\"totals\":{{}}}}\n"));
+        assert_eq!((unsampled.samples.len(), unsampled.notes), (0, vec![]));
+    }
+
+    #[test]
+    fn what_no_rate_of_a_driver_covers_is_unknown_and_not_zero() {
+        // The last rate ends 30 ms after 300 ms; nothing is known from then on.
+        let series = parse(&format!(
+            "{HEADER}\n{}\n{}\n{}\n{}\n{}\n{}\n",
+            r#"{"t":100,"memory":9,"receive":{"0:0":{"count":1}}}"#,
+            r#"{"t":200,"memory":9,"receive":{"0:0":{"count":1,"total":500}}}"#,
+            r#"{"t":300,"memory":9,"receive":{"0:0":{"count":1,"total":500}}}"#,
+            r#"{"t":400,"memory":9,"receive":{"0:0":{"count":1,"total":150}}}"#,
+            r#"{"t":500,"memory":9}"#,
+            r#"{"t":512,"totals":{"cpu_us":50000}}"#,
+        ));
+        let rates: Vec<_> = series.samples.iter().map(|s| s.bytes_per_second(s.received_bytes)).collect();
+        assert_eq!(rates, [Some(0.0), Some(5000.0), Some(5000.0), None, None]);
+        assert!(series.samples.iter().all(|s| s.cpu_percent == Some(0.0) && s.memory_bytes == Some(9)));
+    }
+
+    #[test]
+    fn a_file_without_totals_leaves_out_what_is_zero() {
+        let series =
+            parse(&format!("{HEADER}\n{{\"t\":100,\"send\":{{\"0:0\":{{\"total\":5}}}}}}\n{{\"t\":200}}\n"));
+        let rates: Vec<_> = series.samples.iter().map(|s| s.bytes_per_second(s.sent_bytes)).collect();
+        assert_eq!(rates, [Some(50.0), Some(0.0)]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What came of a repetition, host by host: the workers' reports and the result files put together.
 
 use super::{Plan, RunDirectory};
+use crate::causes::with_causes;
 use crate::summary::HostSummary;
 use backends::collector::{self, Header, Totals};
 use backends::hosts::{Host, Hosts};
 use backends::layout::{self, Turn};
 use russula_proto::{Coordinator, Ending, Exit, Group, PeerView};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One entry for each host of the coordinator's group.
 pub(super) fn hosts(
@@ -36,16 +37,43 @@ pub(super) fn repair(plan: &Plan, turn: Turn, hosts: &dyn Hosts, directory: &Run
         for host in hosts.group(group) {
             let path = directory.path().join(result_file(plan, turn, group, host));
             let header = Header {
-                driver: plan.drivers[usize::from(turn.driver)].name.clone(),
+                driver: format!(
+                    "s2n-netbench-driver-{group}-{}",
+                    plan.drivers[usize::from(turn.driver)].name
+                ),
                 scenario: plan.scenario.name().to_owned(),
                 ..Header::default()
             };
             if path.exists()
                 && let Err(error) = collector::repair(&path, &header)
             {
-                tracing::warn!("{} is not complete: {error}", path.display());
+                tracing::warn!("{} is not complete: {}", path.display(), with_causes(&error));
+                remove_if_empty(&path);
             }
         }
+    }
+}
+
+/// What to say if a host of a repetition that went well has left no result.
+pub(super) fn missing_result(
+    hosts: &dyn Hosts,
+    servers: &[HostSummary],
+    clients: &[HostSummary],
+) -> Option<String> {
+    let groups = [(Group::Client, clients), (Group::Server, servers)];
+    let mut all = groups.iter().flat_map(|(group, hosts)| hosts.iter().map(move |host| (group, host)));
+    let (group, host) =
+        all.find(|(_, host)| host.result.is_none()).filter(|_| hosts.share_run_directory())?;
+    let log = layout::worker_log(*group, &host.host);
+    let host = &host.host;
+    Some(format!("{group} {host}: its result file is missing or damaged; {} may say why", log.display()))
+}
+
+/// `s2n-netbench report-tree` gives up at an empty file; one that is missing it does not miss.
+fn remove_if_empty(path: &Path) {
+    let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+    if is_empty && let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!("{} cannot be removed: {error}", path.display());
     }
 }
 
@@ -87,11 +115,11 @@ fn summary_of(
     summary
 }
 
-fn totals(path: &std::path::Path) -> Option<Totals> {
+fn totals(path: &Path) -> Option<Totals> {
     match path.exists().then(|| collector::read(path))? {
         Ok(file) => Some(file.totals()),
         Err(error) => {
-            tracing::warn!("{}: {error}", path.display());
+            tracing::warn!("{}: {}", path.display(), with_causes(&error));
             None
         }
     }

@@ -129,6 +129,26 @@ impl RunDirectory {
         self.update_record(|value| value["state"] = state.into())
     }
 
+    /// Whether its file system takes no more; drivers that fail cannot say so then.
+    pub(super) fn is_on_full_disk(&self) -> bool {
+        /// Less than this is no room.
+        const ROOM_MIN_BYTES: u64 = 64 * 1024;
+
+        let stat = rustix::fs::statvfs(&self.path);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES)
+    }
+
+    /// Says in `run.json` why there is no summary, as far as it can be written.
+    pub fn note_failure(&self, error: &RunError) {
+        let noted = self.update_record(|value| {
+            value["state"] = "failed".into();
+            value["error"] = error.to_string().into();
+        });
+        if let Err(error) = noted {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Writes `summary.json`.
     pub(super) fn write_summary(&self, summary: &Summary) -> Result<(), RunError> {
         self.replace("summary.json", summary)
@@ -157,7 +177,11 @@ impl RunDirectory {
             .map_err(io::Error::from)
             .and_then(|json| fs::write(&new, json))
             .and_then(|()| fs::rename(&new, &path));
-        written.map_err(|source| RunError::File { path, source })
+        written.map_err(|source| {
+            // On a full disk half of it may be there.
+            let _ = fs::remove_file(&new);
+            RunError::File { path, source }
+        })
     }
 }
 

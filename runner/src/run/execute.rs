@@ -28,6 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Outcome {
     /// All of it.
     pub summary: Summary,
+    /// Whether it is on disk, for the report.
+    pub is_written: bool,
     /// See `runner --help`.
     pub exit_code: u8,
 }
@@ -47,9 +49,11 @@ pub fn run(
     let mut execution = Execution::begin(plan, hosts, directory, progress, interrupts)?;
     directory.write_state("running")?;
     let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
-    for number in 1..=plan.repeat * u32::from(drivers) {
+    let total = plan.repeat * u32::from(drivers);
+    for number in 1..=total {
         execution.repetition(number, Turn::of(number, drivers))?;
         if execution.is_over() {
+            execution.note_early_end(number, total);
             break;
         }
     }
@@ -57,10 +61,10 @@ pub fn run(
     progress.phase("taking the hosts back");
     for left in hosts.release() {
         progress.message(&format!("error: {left}"));
-        ending.worse(Verdict { status: Status::Failed, exit_code: 3, error: Some(left) });
+        ending.worse(Verdict::infrastructure(left));
     }
     progress.clear();
-    let summary = Summary {
+    let mut summary = Summary {
         run_id: directory.run_id().to_string(),
         status: ending.status,
         scenario: plan.scenario.name().to_owned(),
@@ -72,9 +76,17 @@ pub fn run(
         traces: plan.scenario.traces().to_vec(),
         drivers: driver_summaries,
     };
-    directory.write_summary(&summary)?;
-    directory.write_state("done")?;
-    Ok(Outcome { summary, exit_code: ending.exit_code })
+    let written = directory.write_summary(&summary).and_then(|()| directory.write_state("done"));
+    let (is_written, mut exit_code) = (written.is_ok(), ending.exit_code);
+    if let Err(error) = written {
+        // What is known is shown all the same.
+        progress.message(&format!("error: {error}"));
+        if summary.status == Status::Ok {
+            (summary.status, exit_code) = (Status::Failed, error.exit_code());
+        }
+        summary.error.get_or_insert(error.to_string());
+    }
+    Ok(Outcome { summary, is_written, exit_code })
 }
 
 /// How something ended, for the exit code.
@@ -87,6 +99,10 @@ struct Verdict {
 
 impl Verdict {
     const OK: Self = Self { status: Status::Ok, exit_code: 0, error: None };
+
+    fn infrastructure(error: String) -> Self {
+        Self { status: Status::Failed, exit_code: 3, error: Some(error) }
+    }
 
     /// The first thing that went wrong decides, but an interruption outweighs it.
     fn worse(&mut self, other: Self) {
@@ -123,7 +139,11 @@ struct Execution<'a> {
     unreached: BTreeSet<(Group, usize)>,
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
+    /// Of the last repetition.
+    last_error: Option<String>,
     interrupted: bool,
+    /// Everything was ended by force; there is nobody to talk to any more.
+    killed: bool,
     host_lost: bool,
 }
 
@@ -176,7 +196,9 @@ impl<'a> Execution<'a> {
             unreached: BTreeSet::new(),
             summaries,
             verdict: Verdict::OK,
+            last_error: None,
             interrupted: false,
+            killed: false,
             host_lost: false,
         })
     }
@@ -208,7 +230,7 @@ impl<'a> Execution<'a> {
                 what = self.describe(phase);
                 self.progress.repetition(turn, driver, &what);
             }
-            if repetition.phase() == RepetitionPhase::Over {
+            if repetition.phase() == RepetitionPhase::Over || self.killed {
                 break;
             }
             match self.coordinators.wait(self.progress.refresh_interval())? {
@@ -298,6 +320,7 @@ impl<'a> Execution<'a> {
     /// The user has no patience left: ends the workers by force, and with them their drivers.
     fn kill_everything(&mut self) {
         self.progress.message("Interrupted again: killing what is left.");
+        (self.interrupted, self.killed) = (true, true);
         let left = self.hosts.destroy();
         if left.is_empty() {
             self.progress.message("Nothing is left running.");
@@ -305,14 +328,21 @@ impl<'a> Execution<'a> {
         for left in left {
             self.progress.message(&format!("left: {left}"));
         }
-        std::process::exit(130);
+    }
+
+    /// Says in the summary why not every repetition has had its turn.
+    fn note_early_end(&mut self, number: u32, total: u32) {
+        if number < total {
+            let reason = self.last_error.take().unwrap_or_default();
+            self.verdict.error = Some(format!("ended after {number} of {total} repetitions: {reason}"));
+        }
     }
 
     fn sum_up(&mut self, turn: Turn, duration: Duration) {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
         let failure =
             [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
-        let verdict = match failure {
+        let mut verdict = match failure {
             _ if self.interrupted => Verdict {
                 status: Status::Interrupted,
                 exit_code: 130,
@@ -320,7 +350,10 @@ impl<'a> Execution<'a> {
             },
             None => Verdict::OK,
             Some((group, failure)) => {
-                let error = explain::explain(self.hosts, group, failure);
+                let mut error = explain::explain(self.hosts, group, failure);
+                if self.directory.is_on_full_disk() {
+                    error.push_str("; there is no room left on the disk of the run directory");
+                }
                 Verdict { error: Some(error), ..Verdict::of(failure) }
             }
         };
@@ -328,12 +361,18 @@ impl<'a> Execution<'a> {
             collect::repair(self.plan, turn, self.hosts, self.directory);
         }
         let collect = |coordinator| collect::hosts(self.plan, turn, self.hosts, coordinator, self.directory);
+        let (servers, clients) = (collect(servers), collect(clients));
+        if let Some(error) = collect::missing_result(self.hosts, &servers, &clients)
+            && verdict.status == Status::Ok
+        {
+            verdict = Verdict::infrastructure(error);
+        }
         let summary = RepetitionSummary {
             status: verdict.status,
             duration_s: duration.as_secs_f64(),
             error: verdict.error.clone(),
-            servers: collect(servers),
-            clients: collect(clients),
+            servers,
+            clients,
         };
         if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
             let driver = &self.plan.drivers[usize::from(turn.driver)].name;
@@ -342,6 +381,7 @@ impl<'a> Execution<'a> {
         }
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
         self.summaries[usize::from(turn.driver)].repetitions.push(summary);
+        self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });
     }
 
@@ -371,8 +411,10 @@ impl<'a> Execution<'a> {
 
     /// Lets the workers go.
     fn end(mut self) -> Result<(Verdict, Vec<DriverSummary>), RunError> {
-        self.progress.phase("letting the workers go");
-        self.coordinators.finish()?;
+        if !self.killed {
+            self.progress.phase("letting the workers go");
+            self.coordinators.finish()?;
+        }
         Ok((self.verdict, self.summaries))
     }
 }

@@ -64,7 +64,11 @@ impl Progress {
     fn prefix(&self, turn: Turn, driver: &str) -> String {
         let number = turn.number(self.drivers);
         let total = u64::from(self.drivers) * u64::from(self.repeat);
-        if total == 1 { driver.to_owned() } else { format!("{number}/{total} {driver} round {}", turn.round) }
+        match (total, self.repeat) {
+            (1, _) => driver.to_owned(),
+            (_, 1) => format!("{number}/{total} {driver}"),
+            (_, _) => format!("{number}/{total} {driver} round {}", turn.round),
+        }
     }
 
     /// A line that nobody can see is no reason to fail.

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -145,9 +145,21 @@ impl Bench {
         processes().into_iter().filter(is_marked).map(|pid| (pid, command_line(pid))).collect()
     }
 
-    /// The processes of this test whose command line contains `text`.
-    pub(crate) fn find(&self, text: &str) -> Vec<Pid> {
-        self.alive().into_iter().filter(|(_, line)| line.contains(text)).map(|(pid, _)| pid).collect()
+    /// The one process of this kind; waits until there is one.
+    #[track_caller]
+    pub(crate) fn one(&self, kind: Kind) -> Pid {
+        let mut found = vec![];
+        eventually(&format!("there is one {kind:?}"), || {
+            found = self.alive().into_iter().filter(|(_, line)| kind.matches(line)).collect();
+            found.len() == 1
+        });
+        found[0].0
+    }
+
+    /// Waits until a fake driver has made this file.
+    #[track_caller]
+    pub(crate) fn expect_file(&self, name: &str) {
+        eventually(&format!("there is {name}"), || self.path(name).exists());
     }
 
     /// Waits until nothing of this test is alive.
@@ -175,6 +187,26 @@ impl Drop for Bench {
     }
 }
 
+/// A process of a run with one client and one server, as its command line tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// The worker of a group.
+    Worker(&'static str),
+    /// The driver's program of a group, as long as it is the script that a test wrote.
+    Script(&'static str),
+}
+
+impl Kind {
+    fn matches(self, line: &str) -> bool {
+        match self {
+            Self::Worker(group) => line.contains(&format!(" worker {group} ")),
+            Self::Script(group) => {
+                line.contains("/bin/sh") && line.contains(&format!("/drivers/s2n-netbench-driver-{group}-"))
+            }
+        }
+    }
+}
+
 /// The program under way. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
@@ -190,6 +222,15 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the program is there");
+    }
+
+    /// The other end of its stdin, where that is a pipe.
+    pub(crate) fn stdin(&mut self) -> &mut ChildStdin {
+        self.child.stdin.as_mut().expect("stdin is a pipe")
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap_or_default()
     }
 
     pub(crate) fn stderr(&self) -> String {
@@ -214,8 +255,7 @@ impl Running {
         assert_eq!(ended, Ok(1), "the program does not end within {limit:?}; stderr: {}", self.stderr());
         let took = self.started.elapsed();
         let status = self.child.wait().expect("reaped");
-        let stdout = fs::read_to_string(&self.stdout).unwrap_or_default();
-        Finished { status, took, stdout, stderr: self.stderr() }
+        Finished { status, took, stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

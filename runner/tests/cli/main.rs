@@ -6,6 +6,12 @@
 //! With `NETBENCH_STOCK_DIR` set to a directory that holds the programs of netbench, they are tested as well.
 #![cfg(target_os = "linux")]
 
+mod attach;
 mod bad_input;
 mod bench;
+mod deaths;
 mod driver_failures;
+mod full_disk;
+mod good_runs;
+mod interrupts;
+mod stock;

@@ -3,145 +3,28 @@
 //! The caller's contract is that of the crate: pass every input with the time, then drain
 //! [`Worker::poll_output`] until it says [`Output::Wait`].
 
+mod config;
 mod connections;
+mod output;
 
 use crate::identity::Identity;
-use crate::link::LinkError;
 use crate::outcome::{Ending, Outcome, StartFailure};
-use crate::text::Text;
 use crate::time::Timestamp;
 use crate::wire::{
-    CoordinatorMessage, Goal, PROGRAM_VERSION_MAX, Position, Refusal, Report, Stage, Target, Welcome,
-    WorkerMessage,
+    CoordinatorMessage, Goal, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage,
 };
 use crate::workflow::{WorkerInput, WorkerStep, WorkerWorkflow};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use connections::{Connections, Standing};
-use core::fmt;
-use core::time::Duration;
 
+pub use config::{WorkerConfig, WorkerLimits};
 pub use connections::MAX_GREETINGS;
+pub use output::{Event, Finish, Output};
 
 /// A connection of a worker; the driver chooses the number and never uses it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
-
-/// What a worker is told when it is made.
-#[derive(Clone, Debug)]
-pub struct WorkerConfig {
-    /// Who the worker is.
-    pub identity: Identity,
-    /// A random number, drawn anew for every process.
-    pub session: u64,
-    /// How many programs the driver can start.
-    pub programs: u16,
-    /// Version of the worker's software.
-    pub program_version: Text<PROGRAM_VERSION_MAX>,
-    /// Its deadlines.
-    pub limits: WorkerLimits,
-}
-
-/// How long a worker waits.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkerLimits {
-    /// For a new connection to show that it is the coordinator.
-    pub greeting: Duration,
-    /// For a program that was told to stop, before it is killed.
-    pub kill_grace: Duration,
-    /// For a coordinator that is gone to come back, before the program is stopped and the worker ends.
-    pub orphan: Duration,
-}
-
-impl Default for WorkerLimits {
-    fn default() -> Self {
-        Self {
-            greeting: Duration::from_secs(5),
-            kill_grace: Duration::from_secs(2),
-            orphan: Duration::from_secs(600),
-        }
-    }
-}
-
-/// What the caller is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Write [`Worker::outgoing`] of this connection to its socket.
-    Transmit(ConnectionId),
-    /// Close this connection.
-    Close(ConnectionId),
-    /// Start this program.
-    Start {
-        /// Its index.
-        program: u16,
-        /// The repetition that it is started for.
-        repetition: u32,
-    },
-    /// Ask the program to end: a signal that it can handle.
-    Terminate,
-    /// End the program: a signal that it cannot handle.
-    Kill,
-    /// Something happened that a log should show.
-    Event(Event),
-    /// The worker has ended.
-    Finished(Finish),
-    /// Nothing more until the next input or this time.
-    Wait(Option<Timestamp>),
-}
-
-/// Why a worker ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Finish {
-    /// The coordinator said that the run is over.
-    #[error("the run is over")]
-    RunOver,
-    /// The worker's host told it to end.
-    #[error("the worker was told to end")]
-    Requested,
-    /// The coordinator went away and did not come back.
-    #[error("the coordinator is gone and did not come back within the orphan timeout")]
-    Orphaned,
-}
-
-/// What happened, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The workflow's state changed.
-    State {
-        /// The repetition.
-        repetition: u32,
-        /// The state before.
-        from: &'static str,
-        /// The state now.
-        to: &'static str,
-    },
-    /// A coordinator has opened the exchange.
-    Attached(ConnectionId),
-    /// The coordinator's connection is gone.
-    Detached(ConnectionId),
-    /// A connection was meant for another worker.
-    Refused(ConnectionId, Refusal),
-    /// A connection does not keep to the protocol.
-    Broken(ConnectionId, LinkError),
-    /// A connection did not say who it is in time, or made room for a newer one.
-    Dropped(ConnectionId),
-    /// A message that makes no sense at this point; the connection is closed.
-    OutOfOrder(ConnectionId),
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::State { repetition, from, to } => write!(f, "repetition {repetition}: {from} -> {to}"),
-            Self::Attached(id) => write!(f, "connection {}: coordinator attached", id.0),
-            Self::Detached(id) => write!(f, "connection {}: coordinator gone", id.0),
-            Self::Refused(id, refusal) => write!(f, "connection {}: refused: {refusal}", id.0),
-            Self::Broken(id, error) => write!(f, "connection {}: closed: {error}", id.0),
-            Self::Dropped(id) => write!(f, "connection {}: closed: it did not say who it is", id.0),
-            Self::OutOfOrder(id) => write!(f, "connection {}: closed: a message out of order", id.0),
-        }
-    }
-}
 
 /// One worker.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The rules that hold for every transport.
 
 use super::Transport;
+use super::turns::{Lane, Turns};
 use crate::error::ConnectionError;
 use crate::scenario::AfterPeerEnd;
 use netbench::connection::Owner;
@@ -11,10 +12,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
-
-/// Operations of one connection before the others get their turn: all connections of a client share one task, which
-/// would serve the first of them only as long as its bytes come fast enough.
-const TURN_OPERATIONS_MAX: u32 = 16;
 
 /// Longest wait, at the end of a script, for the peer to close its side.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -27,9 +24,9 @@ pub(super) struct Guard {
     transport: Box<dyn Transport>,
     after_peer_end: AfterPeerEnd,
     peer_streams: usize,
-    operations_left: u32,
+    turns: Turns,
     awaits_timer: bool,
-    has_seen_close: bool,
+    has_seen_peer_leave: bool,
     close_deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -44,36 +41,27 @@ impl Guard {
             transport,
             after_peer_end,
             peer_streams,
-            operations_left: 0,
+            turns: Turns::default(),
             awaits_timer: false,
-            has_seen_close: false,
+            has_seen_peer_leave: false,
             close_deadline: None,
         }
     }
 
     /// To be called before each poll of the script.
-    pub(super) fn begin_turn(&mut self) {
-        self.operations_left = TURN_OPERATIONS_MAX;
+    pub(super) fn begin_look(&mut self) {
+        self.turns.begin_look();
         self.awaits_timer = false;
     }
 
-    /// Whether, in this turn, an operation found the peer gone and can only be ended by a timer.
-    pub(super) fn awaits_timer(&self) -> bool {
-        self.awaits_timer
+    /// Whether an operation was put off to the next look. Nothing but that look will wake it.
+    pub(super) fn has_more_to_do(&self) -> bool {
+        self.turns.has_put_off()
     }
 
-    /// Counts an operation; `Pending` once the turn's share is used up.
-    fn take_operation(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match self.operations_left.checked_sub(1) {
-            Some(left) => {
-                self.operations_left = left;
-                Poll::Ready(())
-            }
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+    /// Whether, at this look, an operation found the peer gone and can only be ended by a timer.
+    pub(super) fn awaits_timer(&self) -> bool {
+        self.awaits_timer
     }
 
     /// What an operation gives that cannot go on without the peer.
@@ -91,8 +79,7 @@ impl Guard {
     /// What an operation gives, after what the transport gave.
     fn settle<T>(&mut self, result: Poll<Result<T>>, ended: T) -> Poll<Result<T>> {
         let has_ended = match &result {
-            // A peer that has closed is done with its script: nothing that is missing will come.
-            Poll::Pending => self.transport.has_peer_closed(),
+            Poll::Pending => self.transport.has_peer_left(),
             Poll::Ready(Err(error)) => self.takes_for_end(error),
             Poll::Ready(Ok(_)) => false,
         };
@@ -129,7 +116,7 @@ impl Connection for Guard {
             }
             // Nor does it wake up a script that waits for a stream that does not come.
             Poll::Ready(Ok(None)) => ConnectionError::PeerLeft,
-            Poll::Pending if self.transport.has_peer_closed() => ConnectionError::PeerLeft,
+            Poll::Pending if self.transport.has_peer_left() => ConnectionError::PeerLeft,
             Poll::Ready(_) | Poll::Pending => return result,
         };
         Poll::Ready(Err(error.into()))
@@ -139,8 +126,12 @@ impl Connection for Guard {
         if bytes == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.take_operation(cx));
+        let lane = Lane { owner, stream: id, is_send: true };
+        ready!(self.turns.poll(lane, self.transport.sends_per_look()));
         let result = self.transport.poll_send(owner, id, bytes, cx);
+        if result.is_ready() {
+            self.turns.count(lane);
+        }
         self.settle(result, 0)
     }
 
@@ -148,11 +139,15 @@ impl Connection for Guard {
         if bytes == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.take_operation(cx));
+        let lane = Lane { owner, stream: id, is_send: false };
+        ready!(self.turns.poll(lane, self.transport.sends_per_look()));
         let result = match self.transport.poll_receive(owner, id, bytes, cx) {
-            Poll::Pending if self.transport.has_peer_closed() => Poll::Ready(Ok(0)),
+            Poll::Pending if self.transport.has_peer_left() => Poll::Ready(Ok(0)),
             result @ (Poll::Ready(_) | Poll::Pending) => result,
         };
+        if result.is_ready() {
+            self.turns.count(lane);
+        }
         let is_end_of_stream = matches!(result, Poll::Ready(Ok(0)));
         if is_end_of_stream && bytes <= EXACT_RECEIVE_MAX {
             self.peer_ended(0)
@@ -169,14 +164,14 @@ impl Connection for Guard {
     fn poll_receive_finish(&mut self, owner: Owner, id: u64, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let result = self.transport.poll_receive_finish(owner, id, cx);
         // The end of the connection ends each of its streams.
-        if result.is_pending() && self.transport.has_peer_closed() { Poll::Ready(Ok(())) } else { result }
+        if result.is_pending() && self.transport.has_peer_left() { Poll::Ready(Ok(())) } else { result }
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let result = self.transport.poll_progress(cx);
-        if self.transport.has_peer_closed() && !self.has_seen_close {
+        if self.transport.has_peer_left() && !self.has_seen_peer_leave {
             // The operations were polled before this was known; nothing else would wake them.
-            self.has_seen_close = true;
+            self.has_seen_peer_leave = true;
             cx.waker().wake_by_ref();
         }
         match &result {

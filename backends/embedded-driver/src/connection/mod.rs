@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Session    polls the library's driver, and fails a script that waits in vain
-//!   Guard      rules for every transport: a turn's share, the peer's early end, a bounded end
+//!   Guard      rules for every transport: one operation per look at the clock, the peer's early end, a bounded end
 //!     Plain      one stream, the bytes as they are
 //!     Multiplexed  several streams, in the library's frames
 //! ```
@@ -11,8 +11,9 @@ mod frame_stream;
 mod guard;
 mod multiplexed;
 mod plain;
+mod turns;
 
-use crate::clock::next_timer;
+use crate::clock::{Watch, next_timer};
 use crate::error::ConnectionError;
 use crate::scenario::AfterPeerEnd;
 use guard::Guard;
@@ -22,54 +23,81 @@ use netbench::{Checkpoints, Driver, Result, Trace};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
+/// Looks at the clock that one connection gets before the others have their turn: all connections of a client share
+/// one task, which would serve the first of them only as long as its bytes come fast enough.
+const LOOKS_PER_TURN_MAX: u32 = 16;
+
 /// A connection as the library's drivers see it, with what they do not tell.
 trait Transport: netbench::Connection + Send {
-    /// Whether all that the peer sent has been read, and it will send no more.
-    fn has_peer_closed(&self) -> bool;
+    /// Whether the peer is known to be done with its script: nothing that is missing will come from it, and it takes
+    /// nothing off the connection any more.
+    fn has_peer_left(&self) -> bool;
+
+    /// How many operations in a row may send on one stream without a look at the clock.
+    fn sends_per_look(&self) -> u32;
 }
 
 /// A script being played over a connection.
 pub(crate) struct Session<'a> {
     driver: Driver<'a, Guard>,
-    /// In the last turn, an operation waited in vain.
+    watch: Watch,
+    /// At the last look, an operation waited in vain.
     is_suspect: bool,
 }
 
 impl<'a> Session<'a> {
     /// Plays `script` over `stream`, which has agreed with its peer on the script.
-    pub(crate) fn new(id: u64, stream: TcpStream, script: &'a Script, is_multiplexed: bool) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        stream: TcpStream,
+        script: &'a Script,
+        is_multiplexed: bool,
+        watch: Watch,
+    ) -> Self {
         let transport: Box<dyn Transport> = if is_multiplexed {
             Box::new(multiplexed::Multiplexed::new(id, stream, script.peer_streams.len()))
         } else {
             Box::new(plain::Plain::new(id, stream))
         };
         let guard = Guard::new(transport, AfterPeerEnd::of(script), script.peer_streams.len());
-        Self { driver: Driver::new(script, guard), is_suspect: false }
+        Self { driver: Driver::new(script, guard), watch, is_suspect: false }
     }
 
     /// Plays on, until the script is done and both sides have closed.
+    ///
+    /// The library's driver gets the time anew for every operation of a stream; [`turns`] says why.
     pub(crate) fn poll<T: Trace, Ch: Checkpoints>(
         &mut self,
         trace: &mut T,
         checkpoints: &mut Ch,
-        now: Timestamp,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        self.driver.connection.begin_turn();
-        let result = self.driver.poll(trace, checkpoints, now, cx);
-        let waits_in_vain = result.is_pending()
-            && self.driver.connection.awaits_timer()
-            && next_timer(&self.driver, now).is_none();
-        if !waits_in_vain {
-            self.is_suspect = false;
-            return result;
+        for _ in 0..LOOKS_PER_TURN_MAX {
+            self.driver.connection.begin_look();
+            let now = self.watch.now();
+            let result = self.driver.poll(trace, checkpoints, now, cx);
+            if result.is_ready() {
+                return result;
+            }
+            if !self.driver.connection.has_more_to_do() {
+                return self.check_waiting(now, cx);
+            }
         }
-        if self.is_suspect {
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Fails a script that waits for a peer that has gone, with no timer to end the wait.
+    fn check_waiting(&mut self, now: Timestamp, cx: &Context<'_>) -> Poll<Result<()>> {
+        let waits_in_vain = self.driver.connection.awaits_timer() && next_timer(&self.driver, now).is_none();
+        if waits_in_vain && self.is_suspect {
             return Poll::Ready(Err(ConnectionError::PeerLeft.into()));
         }
-        // A timer may have ended that operation later in the same turn: only one that still waits is in vain.
-        self.is_suspect = true;
-        cx.waker().wake_by_ref();
+        if waits_in_vain {
+            // A timer may have ended the operation at the same look: only one that still waits is in vain.
+            cx.waker().wake_by_ref();
+        }
+        self.is_suspect = waits_in_vain;
         Poll::Pending
     }
 }
@@ -89,9 +117,9 @@ impl netbench::client::Connection for Session<'_> {
         &mut self,
         trace: &mut T,
         checkpoints: &mut Ch,
-        now: Timestamp,
+        _now: Timestamp,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        Self::poll(self, trace, checkpoints, now, cx)
+        Self::poll(self, trace, checkpoints, cx)
     }
 }

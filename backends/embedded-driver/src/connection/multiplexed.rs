@@ -36,10 +36,15 @@ impl Multiplexed {
 }
 
 impl Transport for Multiplexed {
-    /// The library reads on only when it has taken in all that it read before, so nothing is left when it meets
-    /// the end.
-    fn has_peer_closed(&self) -> bool {
+    /// A multiplexed peer ends the connection at the end of its script, not with a stream. The library reads on only
+    /// when it has taken in all that it read before, so nothing is left when it meets the end.
+    fn has_peer_left(&self) -> bool {
         self.shared.is_at_end()
+    }
+
+    /// These only queue a frame of 32 KiB; all that is queued at one look is written at once.
+    fn sends_per_look(&self) -> u32 {
+        8
     }
 }
 

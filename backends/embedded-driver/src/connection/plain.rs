@@ -33,13 +33,12 @@ pub(super) struct Plain {
     stream: TcpStream,
     is_opened: bool,
     is_shut_down: bool,
-    has_peer_closed: bool,
 }
 
 impl Plain {
     /// A connection over `stream`.
     pub(super) fn new(id: u64, stream: TcpStream) -> Self {
-        Self { id, stream, is_opened: false, is_shut_down: false, has_peer_closed: false }
+        Self { id, stream, is_opened: false, is_shut_down: false }
     }
 
     fn open_stream(&mut self) -> Result<()> {
@@ -55,9 +54,7 @@ impl Plain {
         let len = usize::try_from(bytes).unwrap_or(usize::MAX).min(READ_BYTES_MAX);
         let mut buffer = ReadBuf::uninit(&mut memory[..len]);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        let received = buffer.filled().len() as u64;
-        self.has_peer_closed = received == 0;
-        Poll::Ready(Ok(received))
+        Poll::Ready(Ok(buffer.filled().len() as u64))
     }
 
     /// Tells the peer that nothing more comes.
@@ -76,8 +73,14 @@ impl Plain {
 }
 
 impl Transport for Plain {
-    fn has_peer_closed(&self) -> bool {
-        self.has_peer_closed
+    /// Cannot be known: a peer that has ended its stream may still read. One that is gone is an error of the socket.
+    fn has_peer_left(&self) -> bool {
+        false
+    }
+
+    /// Each is a system call, which takes its time.
+    fn sends_per_look(&self) -> u32 {
+        1
     }
 }
 

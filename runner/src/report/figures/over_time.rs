@@ -70,10 +70,10 @@ impl Metric {
     }
 
     fn value(self, sample: &Sample) -> Option<f64> {
-        let bit_rate = |bytes: u64| (bytes as f64 * 8.0 / sample.duration_s()).round();
+        let bit_rate = |bytes| sample.bytes_per_second(bytes).map(|rate| (rate * 8.0).round());
         match self {
-            Self::Received => Some(bit_rate(sample.received_bytes)),
-            Self::Sent => Some(bit_rate(sample.sent_bytes)),
+            Self::Received => bit_rate(sample.received_bytes),
+            Self::Sent => bit_rate(sample.sent_bytes),
             Self::Cpu => sample.cpu_percent.map(|percent| rounded(percent, 10.0)),
             Self::Memory => sample.memory_bytes.map(|bytes| rounded(bytes as f64 / MIB_BYTES, 1000.0)),
         }

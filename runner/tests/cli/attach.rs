@@ -1,0 +1,160 @@
+//! Workers that were started by hand, and a run over them.
+
+use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, scenario};
+use rustix::process::Signal;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A server's and a client's worker.
+struct Workers {
+    server: Running,
+    client: Running,
+    addresses: [String; 2],
+}
+
+impl Workers {
+    /// Both have the driver `name` of the test; the server uses `port`.
+    fn start(bench: &Bench, name: &str, port: u16, args: &[&str]) -> Self {
+        let worker = |group: &str, address: &str, own: [String; 2]| {
+            let program = bench.drivers().join(format!("s2n-netbench-driver-{group}-{name}"));
+            let driver = format!("{name}={}", program.display());
+            let tiny = scenario("tiny").display().to_string();
+            let all = ["worker", group, "--listen", address, "--scenario", &tiny, "--driver", &driver];
+            let mut command = bench.command(&all);
+            command.args(["--out", &format!("{group}-out")]).args(own).args(args);
+            bench.start(command)
+        };
+        let server = worker("server", "127.0.0.1:0", ["--port".into(), port.to_string()]);
+        let client = worker("client", "127.0.0.1:0", ["--server".into(), format!("127.0.0.1:{port}")]);
+        let addresses = [&server, &client].map(listening);
+        Self { server, client, addresses }
+    }
+
+    fn attach(&self, bench: &Bench, name: &str, args: &[&str]) -> Running {
+        let tiny = scenario("tiny").display().to_string();
+        let [server, client] = &self.addresses;
+        let all = ["attach", "--scenario", &tiny, "--driver", name, "--server", server, "--client", client];
+        let mut command = bench.command(&all);
+        command.args(args).stdin(Stdio::piped());
+        bench.start(command)
+    }
+
+    fn end(self) -> [Finished; 2] {
+        [self.server, self.client].map(|worker| worker.end_within(LEFT_MAX))
+    }
+}
+
+/// Where a worker says that it listens.
+fn listening(worker: &Running) -> String {
+    let mut address = None;
+    eventually("the worker listens", || {
+        let stdout = worker.stdout();
+        let line = stdout.lines().next().and_then(|line| line.strip_prefix("listening on "));
+        address = line.and_then(|address| address.parse::<SocketAddr>().ok());
+        address.is_some()
+    });
+    address.expect("it is there").to_string()
+}
+
+/// A port that nobody has, and somebody that has it until it is dropped.
+fn port() -> (u16, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    (listener.local_addr().expect("bound").port(), listener)
+}
+
+#[test]
+fn a_run_over_workers_started_by_hand() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    let (port, listener) = port();
+    drop(listener);
+    let workers = Workers::start(&bench, "mine", port, &[]);
+    let finished = workers.attach(&bench, "mine", &["--repeat", "2"]).end();
+    finished.expect_code(0);
+    assert_eq!(bench.summary()["drivers"][0]["repetitions"].as_array().map(Vec::len), Some(2));
+    for worker in workers.end() {
+        worker.expect_code(0);
+    }
+    assert!(bench.path("client-out/results/tiny/mine/client-127.0.0.1-r2.json").exists());
+}
+
+#[test]
+fn a_pause_before_the_servers_are_stopped() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    let (port, listener) = port();
+    drop(listener);
+    let workers = Workers::start(&bench, "mine", port, &[]);
+    let mut running = workers.attach(&bench, "mine", &["--pause"]);
+    running.expect_stderr("Press Enter to stop the servers");
+    assert!(!running.stderr().contains("stopping servers"));
+    running.stdin().write_all(b"\n").expect("written");
+    running.end().expect_code(0);
+    workers.end();
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    let (port, _listener) = port();
+    let workers = Workers::start(&bench, "mine", port, &[]);
+    let finished = workers.attach(&bench, "mine", &[]).end();
+    let holder = format!("process {}", std::process::id());
+    finished.expect_code(3).expect_stderr(&["server 127.0.0.1", &format!("port {port} is in use"), &holder]);
+    assert_eq!(bench.summary()["status"], "failed");
+    workers.end();
+}
+
+#[test]
+fn a_worker_that_is_not_there() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    let (port, listener) = port();
+    drop(listener);
+    let mut workers = Workers::start(&bench, "mine", port, &["--orphan-timeout", "500ms"]);
+    workers.addresses[1] = format!("127.0.0.1:{port}");
+    let running = workers.attach(&bench, "mine", &[]);
+    // The deadline 'workers ready' is 30 s; meanwhile the run can be interrupted.
+    running.expect_stderr("preparing");
+    running.signal(Signal::INT);
+    let finished = running.end_within(Duration::from_secs(20));
+    finished.expect_code(130);
+    workers.client.signal(Signal::TERM);
+    workers.end();
+}
+
+#[test]
+fn a_worker_ends_its_driver_when_the_coordinator_does_not_come_back() {
+    let bench = Bench::new();
+    bench.fake("waiting", "exec $SERVER", "touch $BENCH/client-runs; exec sleep 1000");
+    let (port, listener) = port();
+    drop(listener);
+    let workers = Workers::start(&bench, "waiting", port, &["--orphan-timeout", "300ms"]);
+    let running = workers.attach(&bench, "waiting", &[]);
+    bench.expect_file("client-runs");
+    running.signal(Signal::KILL);
+    running.end();
+    for worker in workers.end() {
+        worker.expect_code(3).expect_stderr(&["ends: "]);
+    }
+}
+
+#[test]
+fn a_worker_of_another_run_is_refused() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    let (port, listener) = port();
+    drop(listener);
+    let workers = Workers::start(&bench, "mine", port, &["--run", "other"]);
+    let finished = workers.attach(&bench, "mine", &[]).end();
+    finished.expect_code(3).expect_stderr(&["other", "manual"]);
+    for worker in [&workers.server, &workers.client] {
+        worker.signal(Signal::TERM);
+    }
+    for worker in workers.end() {
+        worker.expect_code(130);
+    }
+}

@@ -1,0 +1,144 @@
+//! SIGKILL for each process of a run in the middle of it: soon nothing is alive, and who survives says what happened.
+
+use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, read_json};
+use rustix::process::{Signal, kill_process};
+use std::time::Duration;
+
+/// A driver whose client says that it runs and then waits. Both scripts stay, so that they can be found.
+fn waiting_driver(bench: &Bench) {
+    bench.fake("waiting", "$SERVER & wait", "touch $BENCH/client-runs; sleep 1000 & wait");
+}
+
+/// A run of that driver, and of the embedded one after it, whose clients run.
+fn run_under_way(bench: &Bench) -> Running {
+    waiting_driver(bench);
+    let running = bench.local(&["--driver", "waiting", "--driver", "embedded"]);
+    bench.expect_file("client-runs");
+    running.expect_stderr("running clients (1)");
+    running
+}
+
+/// Kills the one process of this kind; the run has to fail with this code and these words.
+fn kill_in_the_middle(kind: Kind, code: i32, words: &[&str]) -> (Bench, Finished) {
+    let bench = Bench::new();
+    let running = run_under_way(&bench);
+    kill_process(bench.one(kind), Signal::KILL).expect("killed");
+    let finished = running.end_within(LEFT_MAX);
+    finished.expect_code(code).expect_stderr(words);
+    let summary = bench.summary();
+    assert_eq!(summary["status"], "failed");
+    assert_eq!(summary["drivers"][0]["repetitions"][0]["status"], "failed");
+    bench.expect_nothing_alive(Duration::from_secs(1));
+    (bench, finished)
+}
+
+#[test]
+fn the_client_is_killed() {
+    let (bench, _) = kill_in_the_middle(Kind::Script("client"), 4, &["client 127.0.101.1", "signal 9"]);
+    assert_eq!(
+        bench.summary()["drivers"][1]["repetitions"][0]["status"],
+        "ok",
+        "the next driver has its turn"
+    );
+}
+
+#[test]
+fn the_server_is_killed() {
+    let (bench, _) = kill_in_the_middle(Kind::Script("server"), 4, &["server 127.0.1.1", "signal 9"]);
+    assert_eq!(
+        bench.summary()["drivers"][1]["repetitions"][0]["status"],
+        "ok",
+        "the next driver has its turn"
+    );
+}
+
+#[test]
+fn the_worker_of_the_client_is_killed() {
+    let words = ["client 127.0.101.1 is lost", "signal: 9", "logs/client-127.0.101.1.log"];
+    let (bench, finished) = kill_in_the_middle(Kind::Worker("client"), 3, &words);
+    let skipped = &bench.summary()["drivers"][1]["repetitions"];
+    assert_eq!(skipped, &serde_json::json!([]), "without its hosts a run does not go on");
+    assert!(finished.stdout.contains("failed"), "{}", finished.stdout);
+}
+
+#[test]
+fn the_worker_of_the_server_is_killed() {
+    let words = ["server 127.0.1.1 is lost", "signal: 9", "logs/server-127.0.1.1.log"];
+    kill_in_the_middle(Kind::Worker("server"), 3, &words);
+}
+
+#[test]
+fn a_lost_host_is_an_error_of_the_run() {
+    let (bench, _) = kill_in_the_middle(Kind::Worker("server"), 3, &[]);
+    let error = bench.summary()["error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("server 127.0.1.1") && error.contains("1 of 2 repetitions"), "{error:?}");
+}
+
+#[test]
+fn the_runner_is_killed() {
+    let bench = Bench::new();
+    let running = run_under_way(&bench);
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().status.code(), None);
+    bench.expect_nothing_alive(LEFT_MAX);
+    expect_orphans_to_explain(&bench);
+    let record = read_json(&bench.run_directory().join("run.json"));
+    assert_eq!(record["state"], "running", "nobody was there to say otherwise");
+}
+
+#[test]
+fn the_runner_is_killed_while_a_server_starts() {
+    let bench = Bench::new();
+    bench.fake("mute", "trap '' TERM; touch $BENCH/server-runs; while :; do sleep 0.1; done", "exec $CLIENT");
+    let running = bench.local(&["--driver", "mute"]);
+    bench.expect_file("server-runs");
+    running.signal(Signal::KILL);
+    running.end();
+    bench.expect_nothing_alive(LEFT_MAX);
+    expect_orphans_to_explain(&bench);
+}
+
+#[test]
+fn the_runner_is_killed_while_a_server_stops() {
+    let bench = Bench::new();
+    bench.fake("stubborn", "trap '' TERM; while :; do $SERVER; done", "exec $CLIENT");
+    let running = bench.local(&["--driver", "stubborn", "--kill-grace", "3s"]);
+    running.expect_stderr("stopping servers (1)");
+    running.signal(Signal::KILL);
+    running.end();
+    bench.expect_nothing_alive(LEFT_MAX);
+    expect_orphans_to_explain(&bench);
+}
+
+fn expect_orphans_to_explain(bench: &Bench) {
+    for host in ["server-127.0.1.1", "client-127.0.101.1"] {
+        let log = bench.read(&format!("logs/{host}.log"));
+        assert!(log.contains("whoever started this worker is gone"), "{host}: {log}");
+    }
+}
+
+#[test]
+fn everything_is_killed_at_once() {
+    let bench = Bench::new();
+    let running = run_under_way(&bench);
+    let workers = [bench.one(Kind::Worker("server")), bench.one(Kind::Worker("client"))];
+    running.signal(Signal::KILL);
+    for worker in workers {
+        kill_process(worker, Signal::KILL).expect("killed");
+    }
+    running.end();
+    bench.expect_nothing_alive(LEFT_MAX);
+}
+
+#[test]
+fn a_worker_that_does_not_answer_any_more() {
+    let bench = Bench::new();
+    waiting_driver(&bench);
+    let running = bench.local(&["--driver", "waiting", "--timeout", "300ms", "--kill-grace", "100ms"]);
+    bench.expect_file("client-runs");
+    kill_process(bench.one(Kind::Worker("client")), Signal::STOP).expect("stopped");
+    // The deadline 'programs stopped', and the time to take the host back.
+    let finished = running.end_within(Duration::from_secs(20));
+    finished.expect_code(5).expect_stderr(&["client 127.0.101.1"]);
+    bench.expect_nothing_alive(LEFT_MAX);
+}

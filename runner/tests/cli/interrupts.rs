@@ -1,0 +1,132 @@
+//! Ctrl-C in every phase: the run ends in order, what was collected is kept, nothing is left; twice, it ends at once.
+
+use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const WORKING_SERVER: &str = "exec $SERVER";
+const WORKING_CLIENT: &str = "exec $CLIENT";
+const STUBBORN_SERVER: &str = "trap '' TERM; while :; do $SERVER; done";
+const STUBBORN_CLIENT: &str = "trap '' TERM; touch $BENCH/client-runs; while :; do sleep 0.1; done";
+
+/// Interrupts a run of the embedded driver and then of `late`, once stderr has `phase` after the embedded one's turn.
+fn interrupt(bench: &Bench, phase: &str, args: &[&str]) -> Finished {
+    let mut all = vec!["--driver", "embedded", "--driver", "late"];
+    all.extend(args);
+    let running = bench.local(&all);
+    expect_phase(&running, phase);
+    running.signal(Signal::INT);
+    let finished = running.end_within(Duration::from_secs(10));
+    expect_interrupted(bench, &finished);
+    let embedded = &bench.summary()["drivers"][0]["repetitions"][0];
+    assert_eq!(
+        (&embedded["status"], &embedded["clients"][0]["received_bytes"]),
+        (&"ok".into(), &50_000.into())
+    );
+    finished
+}
+
+/// Waits until the second driver is in this phase.
+fn expect_phase(running: &Running, phase: &str) {
+    eventually(&format!("the second driver is {phase}"), || {
+        running.stderr().lines().any(|line| line.contains(" late ") && line.ends_with(phase))
+    });
+}
+
+fn expect_interrupted(bench: &Bench, finished: &Finished) {
+    finished.expect_code(130).expect_stderr(&["Interrupted"]);
+    let summary = bench.summary();
+    assert_eq!(summary["status"], "interrupted", "{summary:#}");
+    assert!(finished.stdout.contains("interrupted"), "{}", finished.stdout);
+    assert!(bench.run_directory().join("report/index.html").exists());
+    bench.expect_nothing_alive(Duration::from_secs(1));
+}
+
+fn late(summary: &Value) -> &Value {
+    &summary["drivers"][1]["repetitions"][0]
+}
+
+#[test]
+fn while_a_server_starts() {
+    let bench = Bench::new();
+    bench.fake("late", "exec sleep 1000", WORKING_CLIENT);
+    interrupt(&bench, "starting servers (1)", &[]);
+    let summary = bench.summary();
+    assert_eq!(late(&summary)["status"], "interrupted");
+    assert_eq!(late(&summary)["servers"][0]["signal"], 15);
+    assert_eq!(late(&summary)["clients"][0]["exit_code"], Value::Null, "it never ran");
+}
+
+#[test]
+fn while_a_client_runs() {
+    let bench = Bench::new();
+    bench.fake("late", WORKING_SERVER, "exec sleep 1000");
+    interrupt(&bench, "running clients (1)", &["--repeat", "3"]);
+    let summary = bench.summary();
+    assert_eq!(late(&summary)["clients"][0]["signal"], 15);
+    let repetitions = summary["drivers"][0]["repetitions"].as_array().expect("a list");
+    assert_eq!(repetitions.len(), 1, "no repetition begins after the interruption");
+}
+
+#[test]
+fn while_a_server_stops() {
+    let bench = Bench::new();
+    bench.fake("late", STUBBORN_SERVER, WORKING_CLIENT);
+    interrupt(&bench, "stopping servers (1)", &["--kill-grace", "1s"]);
+    let summary = bench.summary();
+    assert_eq!(late(&summary)["servers"][0]["signal"], 9);
+    assert_eq!(late(&summary)["clients"][0]["exit_code"], 0);
+}
+
+#[test]
+fn while_a_stubborn_client_stops_after_its_timeout() {
+    let bench = Bench::new();
+    bench.fake("late", WORKING_SERVER, STUBBORN_CLIENT);
+    interrupt(&bench, "stopping clients (1)", &["--timeout", "300ms", "--kill-grace", "1s"]);
+}
+
+#[test]
+fn twice_while_a_client_runs() {
+    let bench = Bench::new();
+    bench.fake("late", WORKING_SERVER, STUBBORN_CLIENT);
+    let running = bench.local(&["--driver", "embedded", "--driver", "late", "--kill-grace", "30s"]);
+    bench.expect_file("client-runs");
+    interrupt_twice(&bench, running);
+}
+
+#[test]
+fn twice_while_a_server_stops() {
+    let bench = Bench::new();
+    bench.fake("late", STUBBORN_SERVER, WORKING_CLIENT);
+    let running = bench.local(&["--driver", "embedded", "--driver", "late", "--kill-grace", "30s"]);
+    expect_phase(&running, "stopping servers (1)");
+    interrupt_twice(&bench, running);
+}
+
+/// The second one ends the run at once, and the summary is written all the same.
+fn interrupt_twice(bench: &Bench, running: Running) {
+    running.signal(Signal::INT);
+    running.expect_stderr("Interrupted: stopping what runs.");
+    let second = Instant::now();
+    running.signal(Signal::INT);
+    let finished = running.end_within(LEFT_MAX);
+    assert!(second.elapsed() < Duration::from_secs(3), "{finished:#?}");
+    finished.expect_stderr(&["Interrupted again", "Nothing is left running."]);
+    expect_interrupted(bench, &finished);
+    let summary = bench.summary();
+    assert_eq!(summary["drivers"][0]["repetitions"][0]["status"], "ok");
+    assert_eq!(late(&summary)["status"], "interrupted");
+}
+
+#[test]
+fn other_signals_interrupt_as_well() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let bench = Bench::new();
+        bench.fake("late", WORKING_SERVER, "touch $BENCH/client-runs; exec sleep 1000");
+        let running = bench.local(&["--driver", "late"]);
+        bench.expect_file("client-runs");
+        running.signal(signal);
+        expect_interrupted(&bench, &running.end_within(LEFT_MAX));
+    }
+}

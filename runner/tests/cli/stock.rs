@@ -1,0 +1,152 @@
+//! The programs of netbench itself, from the directory that `NETBENCH_STOCK_DIR` names.
+
+use crate::bench::{Bench, Finished, read_json, scenario, write_program};
+use backends::scenario::Scenario;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const DRIVERS: [&str; 4] = ["tcp", "s2n-quic", "s2n-tls", "native-tls"];
+
+/// The directory, or `None` and a line that says so.
+fn stock_dir() -> Option<PathBuf> {
+    let dir = std::env::var_os("NETBENCH_STOCK_DIR");
+    if dir.is_none() {
+        println!("skipped: NETBENCH_STOCK_DIR is not set");
+    }
+    Some(dir?.into())
+}
+
+fn run(bench: &Bench, driver_dir: &Path, name: &str, args: &[&str]) -> Finished {
+    let file = scenario(name);
+    let mut all: Vec<&OsStr> = vec!["local".as_ref(), "--scenario".as_ref(), file.as_ref()];
+    all.extend(["--driver-dir".as_ref(), driver_dir.as_os_str()]);
+    all.extend(args.iter().map(OsStr::new));
+    bench.run(&all)
+}
+
+/// A driver that execs the stock one with every operation on its stdout.
+fn traced(bench: &Bench, stock: &Path, driver: &str) -> String {
+    let name = format!("{driver}-traced");
+    for role in ["server", "client"] {
+        let program = |name: &str| format!("s2n-netbench-driver-{role}-{name}");
+        let stock = stock.join(program(driver));
+        let text = format!("#!/bin/sh\nTRACE=stdio exec '{}'\n", stock.display());
+        write_program(&bench.drivers().join(program(&name)), &text);
+    }
+    name
+}
+
+/// The sum of the bytes in the lines `<time> [<connection>] recv[<stream>]=<bytes>`.
+fn received_bytes(trace: &str) -> u64 {
+    let bytes = trace
+        .lines()
+        .filter_map(|line| line.split_once("] recv[")?.1.split_once("]=")?.1.parse::<u64>().ok());
+    bytes.sum()
+}
+
+#[test]
+fn every_client_receives_the_bytes_that_the_scenario_asks_for() {
+    let Some(stock) = stock_dir() else { return };
+    let cases: [(&str, &[&str]); 7] = [
+        ("request_response_5_servers", &DRIVERS),
+        ("parallel_requests", &DRIVERS),
+        ("unblocked_requests", &DRIVERS),
+        ("connect_20", &DRIVERS),
+        ("bulk", &DRIVERS),
+        // It has no certificates.
+        ("two_clients_three_servers", &["tcp"]),
+        ("tiny", &["tcp"]),
+    ];
+    for (name, drivers) in cases {
+        let loaded = Scenario::load(&scenario(name)).expect("a scenario");
+        for driver in drivers {
+            let bench = Bench::new();
+            let traced = traced(&bench, &stock, driver);
+            run(&bench, &bench.drivers(), name, &["--driver", &traced]).expect_code(0);
+            for index in 0..loaded.clients().len() {
+                let log = bench.read(&format!("logs/client-127.0.101.{}.{traced}.stdout.log", index + 1));
+                let expected = loaded.expected_bytes(index).expect("the scenario says how many");
+                assert_eq!(
+                    received_bytes(&log),
+                    expected.received_bytes,
+                    "{name} with {driver}: client {index}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn all_drivers_take_turns() {
+    let Some(stock) = stock_dir() else { return };
+    for name in ["ping", "ping_3_streams", "request_response_5_servers"] {
+        let bench = Bench::new();
+        let mut args = vec!["--repeat", "2", "--driver", "embedded"];
+        args.extend(DRIVERS.iter().flat_map(|driver| ["--driver", driver]));
+        run(&bench, &stock, name, &args).expect_code(0);
+        let summary = bench.summary();
+        let drivers = summary["drivers"].as_array().expect("a list of drivers");
+        assert_eq!(drivers.len(), 5);
+        for driver in drivers {
+            assert_eq!(driver["repetitions"].as_array().map(Vec::len), Some(2), "{driver:#}");
+        }
+        report_tree(&bench, &stock);
+    }
+}
+
+#[test]
+fn the_report_tool_of_netbench_after_a_failed_repetition() {
+    let Some(stock) = stock_dir() else { return };
+    let bench = Bench::new();
+    bench.fake("bad", "exec $SERVER", "exit 7");
+    bench.fake("killed", "exec $SERVER", "kill -9 $$");
+    bench.fake("mute", "exit 1", "exec $CLIENT");
+    let args = ["--driver", "bad", "--driver", "embedded", "--driver", "killed", "--driver", "mute"];
+    run(&bench, &bench.drivers(), "tiny", &args).expect_code(4);
+    report_tree(&bench, &stock);
+}
+
+/// `s2n-netbench report-tree` takes the results as they are.
+#[track_caller]
+fn report_tree(bench: &Bench, stock: &Path) {
+    let command = bench.mark(
+        Command::new(stock.join("s2n-netbench")),
+        &[
+            "report-tree".as_ref(),
+            bench.run_directory().join("results").as_os_str(),
+            bench.path("tree").as_os_str(),
+        ],
+    );
+    let finished = bench.start(command).end();
+    finished.expect_code(0);
+    assert!(fs::read_dir(bench.path("tree")).expect("a report").count() > 0);
+}
+
+#[test]
+fn the_collector_of_netbench() {
+    let Some(stock) = stock_dir() else { return };
+    let bench = Bench::new();
+    let args =
+        ["--driver", "tcp", "--driver", "s2n-quic", "--collector", "stock", "--sample-interval", "50ms"];
+    run(&bench, &stock, "request_response_5_servers", &args).expect_code(0);
+    let file = bench.run_directory().join("results/request_response_5_servers/tcp/client-127.0.101.1.json");
+    let text = fs::read_to_string(&file).expect("the result is there");
+    assert!(text.lines().next().is_some_and(|line| line.contains("\"start_time\"")), "{text}");
+    report_tree(&bench, &stock);
+}
+
+#[test]
+fn the_scenarios_of_netbench() {
+    let Some(stock) = stock_dir() else { return };
+    let bench = Bench::new();
+    let args = ["--request_response.servers=3", "--request_response.response_size=10KB"];
+    let mut command = bench.mark(Command::new(stock.join("s2n-netbench-scenarios")), &args);
+    command.arg(bench.path("scenarios"));
+    bench.start(command).end().expect_code(0);
+    let file = bench.path("scenarios").join("request_response.json");
+    assert!(read_json(&file)["servers"].as_array().is_some_and(|servers| servers.len() == 3));
+    let args: [&OsStr; 3] = ["local".as_ref(), "--scenario".as_ref(), file.as_ref()];
+    bench.run(&args).expect_code(0);
+}

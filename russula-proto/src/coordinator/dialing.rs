@@ -1,0 +1,89 @@
+//! The way to a worker: dialing, back-off, and giving up.
+
+use super::peer::Connection;
+use super::{Coordinator, Event, Failure, Output, PeerError};
+use crate::time::Timestamp;
+
+impl Coordinator {
+    pub(super) fn dial(&mut self, index: usize, now: Timestamp) {
+        self.peers[index].connection = Connection::Dialing;
+        self.set_timer(index, now + self.config.limits.attempt);
+        self.outputs.push_back(Output::Dial(index));
+    }
+
+    /// The connection, or the attempt to make one, has come to nothing: dials again later, or gives up.
+    pub(super) fn disconnect(&mut self, index: usize, error: PeerError, now: Timestamp) {
+        let was_up = match self.peers[index].connection {
+            Connection::Down | Connection::Gone => return,
+            Connection::Dialing | Connection::Greeting(_) => false,
+            Connection::Up(_) => true,
+        };
+        self.outputs.push_back(Output::Close(index));
+        self.peers[index].connection = Connection::Down;
+        if self.finishing.is_some() {
+            return self.give_up(index);
+        }
+        if was_up {
+            self.peers[index].down_since = now;
+        }
+        self.peers[index].last_error = Some(error.clone());
+        self.event(Event::Disconnected(index, error.clone()));
+        let known = self.peers[index].welcome.is_some();
+        if known && now.since(self.peers[index].down_since) >= self.config.limits.reconnect {
+            return self.reject(index, Failure::Lost { index, error });
+        }
+        self.lot = next_lot(self.lot);
+        let lot = self.lot;
+        let delay = self.peers[index].back_off(&self.config.limits, lot);
+        self.set_timer(index, now + delay);
+    }
+
+    pub(super) fn handle_peer_timeout(&mut self, index: usize, now: Timestamp) {
+        match self.peers[index].connection {
+            Connection::Down => self.dial(index, now),
+            Connection::Dialing | Connection::Greeting(_) => {
+                self.disconnect(index, PeerError::NoAnswer, now);
+            }
+            Connection::Up(_) | Connection::Gone => {}
+        }
+    }
+
+    /// Gives a worker up for a fault that dialing again does not mend, and the repetition with it.
+    pub(super) fn reject(&mut self, index: usize, failure: Failure) {
+        self.peers[index].last_error = Some(failure.peer_error());
+        self.give_up(index);
+        self.fail(failure);
+    }
+
+    pub(super) fn give_up(&mut self, index: usize) {
+        if self.peers[index].is_gone() {
+            return;
+        }
+        self.clear_timer(index);
+        self.census[self.peers[index].stage as usize] -= 1;
+        if !matches!(self.peers[index].connection, Connection::Down) {
+            self.outputs.push_back(Output::Close(index));
+        }
+        self.peers[index].connection = Connection::Gone;
+    }
+
+    fn set_timer(&mut self, index: usize, at: Timestamp) {
+        self.clear_timer(index);
+        self.peers[index].timer = Some(at);
+        self.schedule.insert(at, index);
+    }
+
+    pub(super) fn clear_timer(&mut self, index: usize) {
+        if let Some(at) = self.peers[index].timer.take() {
+            self.schedule.remove(at, index);
+        }
+    }
+}
+
+/// The next number of a xorshift sequence; the jitter needs no better one.
+fn next_lot(mut lot: u64) -> u64 {
+    lot ^= lot << 13;
+    lot ^= lot >> 7;
+    lot ^= lot << 17;
+    lot
+}

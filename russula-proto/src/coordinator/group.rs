@@ -1,0 +1,147 @@
+//! The group as a whole: its workflow, its milestones, its failure and its deadlines.
+
+use super::peer::Peer;
+use super::{Coordinator, Event, Failure, PeerError, Phase, Waiting};
+use crate::outcome::Ending;
+use crate::time::Timestamp;
+use crate::wire::{Stage, Target};
+use crate::workflow::{CoordinatorInput, Milestone};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+impl Coordinator {
+    /// Brings everything that follows from the inputs to rest.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        if self.repetition > 0 {
+            while self.step() {
+                self.tell_everyone();
+            }
+            self.announce();
+        }
+        self.set_deadline(now);
+        self.finish_if_due();
+    }
+
+    /// Applies what holds to the workflow; the only place where its state changes.
+    fn step(&mut self) -> bool {
+        let from = self.workflow.name();
+        let slowest = Stage::ALL.into_iter().find(|stage| self.census[*stage as usize] > 0);
+        let inputs = [
+            self.aborted.then_some(CoordinatorInput::Abort),
+            Some(CoordinatorInput::All(slowest.unwrap_or(Stage::Released))),
+            self.till.map(CoordinatorInput::Till),
+        ];
+        let changed = inputs.into_iter().flatten().any(|input| self.workflow.handle(input));
+        if changed {
+            let to = self.workflow.name();
+            self.event(Event::State { repetition: self.repetition, from, to });
+        }
+        changed
+    }
+
+    /// Announces the milestones that were asked for and are reached; after an abort only the last.
+    fn announce(&mut self) {
+        for milestone in Milestone::ALL {
+            let due = self.till >= Some(milestone) && self.announced < Some(milestone);
+            let reached = self.workflow.has_reached(milestone);
+            if due && reached && (!self.aborted || milestone == Milestone::Done) {
+                self.announced = Some(milestone);
+                self.event(Event::Reached(milestone));
+            }
+        }
+    }
+
+    /// Gives the repetition under way up, if there is one.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        let under_way = self.repetition > 0 && !self.workflow.has_reached(Milestone::Done);
+        if self.failure.is_none() && under_way && self.finishing.is_none() {
+            self.failure = Some(failure.clone());
+            self.event(Event::Failed(failure));
+            self.stop_everything();
+        }
+    }
+
+    pub(super) fn stop_everything(&mut self) {
+        self.till = Some(Milestone::Done);
+        self.aborted = true;
+        for index in 0..self.peers.len() {
+            // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
+            if self.peers[index].welcome.is_none() && !self.peers[index].is_gone() {
+                self.peers[index].ending = Some(Ending::NotStarted);
+                self.set_stage(index, Stage::Released);
+            }
+        }
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        let has = |milestone| self.workflow.has_reached(milestone);
+        if self.repetition == 0 || has(Milestone::Done) || self.finishing.is_some() {
+            return None;
+        }
+        match self.workflow.target() {
+            Target::Ready => (self.till.is_some() && !has(Milestone::Ready)).then_some(Phase::Ready),
+            Target::Run if !has(Milestone::WorkersRunning) => Some(Phase::Start),
+            Target::Run => (self.till == Some(Milestone::Done)).then_some(Phase::Run),
+            Target::Stop | Target::Release => Some(Phase::Stop),
+        }
+    }
+
+    /// Keeps the deadline of the phase under way, or sets that of a new one.
+    fn set_deadline(&mut self, now: Timestamp) {
+        let phase = self.phase();
+        if self.deadline.map(|(phase, _)| phase) != phase {
+            self.deadline = phase.map(|phase| (phase, now + self.limit(phase)));
+        }
+    }
+
+    fn limit(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Ready => self.config.limits.ready,
+            Phase::Start => self.config.limits.start,
+            Phase::Run => self.config.limits.run,
+            Phase::Stop => self.config.limits.stop,
+        }
+    }
+
+    pub(super) fn handle_deadline(&mut self, phase: Phase) {
+        let wanted = match phase {
+            Phase::Ready => Stage::Ready,
+            Phase::Start => Stage::Running,
+            Phase::Run => Stage::Ended,
+            Phase::Stop => Stage::Released,
+        };
+        let mut late = self.behind(wanted);
+        if late.is_empty() {
+            // All programs are where they should be; some worker does not know yet that this was heard.
+            late = self.behind(Stage::Released);
+        }
+        let waiting = Waiting::of(late.iter().map(|&index| (index, self.peers[index].last_error.clone())));
+        self.fail(Failure::Deadline { phase, limit: self.limit(phase), waiting });
+        if phase == Phase::Ready {
+            // Whoever has not answered in that time is not waited for in the next repetition either.
+            late.retain(|index| self.peers[*index].welcome.is_none());
+            late.into_iter().for_each(|index| self.give_up(index));
+        } else if phase == Phase::Stop {
+            // Whoever could not be stopped is left to its host; the run goes on to its end.
+            for index in late {
+                self.peers[index].last_error.get_or_insert(PeerError::NotStopped);
+                self.give_up(index);
+            }
+        }
+    }
+
+    /// The workers that are not at `stage` yet.
+    fn behind(&self, stage: Stage) -> Vec<usize> {
+        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < stage;
+        (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect()
+    }
+
+    fn finish_if_due(&mut self) {
+        if self.finishing.is_some() && self.peers.iter().all(Peer::is_gone) {
+            self.finishing = None;
+            self.finished = true;
+            self.repetition = 0;
+            self.event(Event::Finished);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a coordinator says to its caller.
+
+use super::{Failure, PeerError};
+use crate::outcome::Ending;
+use crate::time::Timestamp;
+use crate::wire::{Stage, Welcome};
+use crate::workflow::Milestone;
+
+/// What the caller is to do. `usize` is a worker's index in its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Connect to the worker; then [`Coordinator::handle_connected`] or [`Coordinator::handle_connection_failed`].
+    Dial(usize),
+    /// Write [`Coordinator::outgoing`] of this worker to its socket.
+    Transmit(usize),
+    /// Close this worker's socket, or give up dialing it.
+    Close(usize),
+    /// Something happened.
+    Event(Event),
+    /// Nothing more until the next input or this time.
+    Wait(Option<Timestamp>),
+}
+
+/// What happened, for the caller and for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The workflow's state changed.
+    State {
+        /// The repetition.
+        repetition: u32,
+        /// The state before.
+        from: &'static str,
+        /// The state now.
+        to: &'static str,
+    },
+    /// A worker has answered.
+    Connected(usize),
+    /// A worker's connection is gone; it is dialed again.
+    Disconnected(usize, PeerError),
+    /// A worker is somewhere else than before.
+    Worker(usize, Stage),
+    /// The group has reached a milestone that was asked for. [`Milestone::Done`] comes also after a failure.
+    Reached(Milestone),
+    /// The repetition has failed; whatever runs is being stopped, and `Reached(Done)` follows.
+    Failed(Failure),
+    /// All connections are closed after [`Coordinator::finish`].
+    Finished,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Debug)]
+pub struct PeerView<'a> {
+    /// Whether there is a connection on which the worker has answered.
+    pub is_connected: bool,
+    /// How far it is in this repetition.
+    pub stage: Stage,
+    /// How its part in this repetition ended.
+    pub ending: Option<&'a Ending>,
+    /// What it said of itself.
+    pub welcome: Option<&'a Welcome>,
+    /// When it last said something.
+    pub last_contact: Option<Timestamp>,
+    /// What last went wrong with it.
+    pub last_error: Option<&'a PeerError>,
+}
