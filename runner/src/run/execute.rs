@@ -1,5 +1,6 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::pause::Pause;
 use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
 use crate::hosts::status_word;
@@ -9,12 +10,12 @@ use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
-use mio::unix::SourceFd;
 use russula_proto::coordinator::Event;
-use russula_proto::{CoordinatorConfig, CoordinatorLimits, Ending, Group, Repetition, RepetitionPhase};
+use russula_proto::{
+    CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
+};
 use serde_json::json;
-use std::io::BufRead;
-use std::os::fd::AsRawFd;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const INTERRUPT: Token = Token(0);
@@ -96,12 +97,13 @@ struct Execution<'a> {
     directory: &'a RunDirectory,
     progress: &'a Progress,
     interrupts: Interrupts,
+    pause: Pause,
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
+    /// Workers whose connection could not be made, or broke.
+    unreached: BTreeSet<(Group, usize)>,
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
-    /// Whether somebody may press Enter to stop the servers.
-    pause: bool,
     /// Of the last repetition.
     last_error: Option<String>,
     interrupted: bool,
@@ -120,9 +122,10 @@ impl<'a> Execution<'a> {
     ) -> Result<Self, RunError> {
         let mut coordinators = Coordinators::new()?;
         coordinators.register(&mut interrupts.source, INTERRUPT)?;
-        // A file, or /dev/null, cannot be waited for, and is nobody who could answer.
-        let stdin = std::io::stdin().as_raw_fd();
-        let pause = plan.pause && coordinators.register(&mut SourceFd(&stdin), ENTER).is_ok();
+        let pause = Pause::new(plan.pause, &mut coordinators, ENTER)?;
+        if plan.pause && !pause.is_on() {
+            progress.message("Stdin is a file: nobody can press Enter, so there is no pause.");
+        }
         hosts.watch(&mut coordinators, FIRST_HOST)?;
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
@@ -131,6 +134,7 @@ impl<'a> Execution<'a> {
                 group,
                 workers: u16::try_from(addresses.len()).expect("the hosts are limited by the scenario"),
                 limits: CoordinatorLimits {
+                    ready: plan.ready_timeout,
                     run: plan.timeout,
                     stop: STOP_LIMIT + plan.kill_grace,
                     ..CoordinatorLimits::default()
@@ -151,11 +155,12 @@ impl<'a> Execution<'a> {
             directory,
             progress,
             interrupts,
+            pause,
             coordinators,
             groups,
+            unreached: BTreeSet::new(),
             summaries,
             verdict: Verdict::OK,
-            pause,
             last_error: None,
             interrupted: false,
             killed: false,
@@ -177,7 +182,8 @@ impl<'a> Execution<'a> {
         let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
             Repetition::begin(number, turn.driver, servers, clients, now)
         });
-        repetition.hold_servers(self.pause);
+        self.pause.begin();
+        repetition.hold_servers(self.pause.is_on());
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -225,11 +231,36 @@ impl<'a> Execution<'a> {
             | Event::Finished => tracing::info!("{name}s: {text}"),
         }
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        if self.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
-            // Only the clients get there while the servers are held.
-            if repetition.phase() == RepetitionPhase::RunningClients {
-                self.progress.message("The clients are done. Press Enter to stop the servers.");
+        self.show_connection(group, event);
+        let clients_done = group == self.groups.1 && *event == Event::Reached(Milestone::Done);
+        if clients_done && self.pause.is_on() && repetition.phase() == RepetitionPhase::RunningClients {
+            self.pause.ask();
+            self.progress.message("The clients are done. Press Enter to stop the servers.");
+        }
+    }
+
+    /// Tells the user which worker cannot be reached while it is dialed again and again.
+    fn show_connection(&mut self, group: GroupId, event: &Event) {
+        let group = self.coordinators.get(group).group();
+        let host = |index: usize| self.hosts.group(group).get(index).map(|host| host.address);
+        match event {
+            Event::Disconnected(index, error) if self.unreached.insert((group, *index)) => {
+                if let Some(host) = host(*index) {
+                    self.progress.message(&format!("{group} {host}: {error}; trying again"));
+                }
             }
+            Event::Connected(index) if self.unreached.remove(&(group, *index)) => {
+                if let Some(host) = host(*index) {
+                    self.progress.message(&format!("{group} {host}: connected"));
+                }
+            }
+            Event::State { .. }
+            | Event::Connected(_)
+            | Event::Disconnected(..)
+            | Event::Worker(..)
+            | Event::Reached(_)
+            | Event::Failed(_)
+            | Event::Finished => {}
         }
     }
 
@@ -245,10 +276,7 @@ impl<'a> Execution<'a> {
                 2.. => self.kill_everything(),
             },
             ENTER => {
-                // One line is one answer; at the end of stdin nobody can answer any more.
-                let read = std::io::stdin().lock().read_line(&mut String::new());
-                self.pause &= matches!(read, Ok(1..));
-                if !self.pause || repetition.phase() == RepetitionPhase::RunningClients {
+                if self.pause.handle_ready() {
                     repetition.hold_servers(false);
                 }
             }

@@ -8,6 +8,7 @@ mod explain;
 mod interrupt;
 mod limits;
 mod machine;
+mod pause;
 mod plan;
 mod progress;
 mod verdict;
