@@ -10,6 +10,7 @@ mod machine;
 mod pause;
 mod plan;
 mod progress;
+mod unreached;
 
 pub use directory::RunDirectory;
 pub use error::RunError;
