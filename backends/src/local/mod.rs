@@ -14,10 +14,10 @@ use russula_proto::Group;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use worker_process::WorkerProcess;
+use worker_process::{ListenError, WorkerProcess};
 
 /// Most hosts of a group; 127.0.1.1 to 127.0.100.254 for servers, 127.0.101.1 to 127.0.200.254 for clients.
 pub const GROUP_MAX: usize = HOSTS_PER_NET * 100;
@@ -77,6 +77,9 @@ pub enum LocalError {
         /// The system's word for it.
         source: io::Error,
     },
+    /// Whoever wanted the hosts does not want them any more.
+    #[error("interrupted while the workers were started")]
+    Cancelled,
     /// A worker ended or kept silent instead of listening.
     #[error("the worker of {group} {host} does not listen: {reason}")]
     Listen {
@@ -100,11 +103,11 @@ pub struct LocalHosts {
 }
 
 impl LocalHosts {
-    /// Starts a worker for every host and waits until all of them listen.
+    /// Starts a worker for every host and waits until all of them listen, or `cancel` becomes readable.
     ///
     /// # Errors
     /// The first thing that went wrong; the workers that were started already are ended.
-    pub fn launch(plan: &LocalPlan) -> Result<Self, LocalError> {
+    pub fn launch(plan: &LocalPlan, cancel: BorrowedFd) -> Result<Self, LocalError> {
         for (group, count) in [(Group::Server, plan.servers), (Group::Client, plan.clients)] {
             if count > GROUP_MAX {
                 return Err(LocalError::TooMany { group, count });
@@ -128,10 +131,11 @@ impl LocalHosts {
         }
         let deadline = Instant::now() + LISTEN_LIMIT;
         for worker in &mut hosts.workers {
-            let control = worker.wait_until_listening(deadline).map_err(|reason| LocalError::Listen {
-                group: worker.group,
-                host: worker.host,
-                reason,
+            let control = worker.wait_until_listening(deadline, cancel).map_err(|error| match error {
+                ListenError::Cancelled => LocalError::Cancelled,
+                ListenError::Worker(reason) => {
+                    LocalError::Listen { group: worker.group, host: worker.host, reason }
+                }
             })?;
             let host = Host { address: worker.host, control };
             match worker.group {

@@ -18,6 +18,15 @@ use std::time::{Duration, Instant};
 /// For a worker that was killed to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(1);
 
+/// Why it is not known where a worker listens.
+#[derive(Debug)]
+pub(super) enum ListenError {
+    /// Nobody wants to know any more.
+    Cancelled,
+    /// What the worker did instead.
+    Worker(String),
+}
+
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     pub(super) group: Group,
@@ -70,23 +79,32 @@ impl WorkerProcess {
     }
 
     /// Reads the worker's first line, which says where it listens.
-    pub(super) fn wait_until_listening(&mut self, deadline: Instant) -> Result<SocketAddr, String> {
-        let mut stdout = self.stdout.take().ok_or("it was asked already")?;
+    pub(super) fn wait_until_listening(
+        &mut self,
+        deadline: Instant,
+        cancel: BorrowedFd,
+    ) -> Result<SocketAddr, ListenError> {
+        let mut stdout =
+            self.stdout.take().ok_or_else(|| ListenError::Worker("it was asked already".into()))?;
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
-            if !is_readable(stdout.as_fd(), deadline).map_err(|error| error.to_string())? {
-                return Err(self.explain("it said nothing in time"));
+            let fail = |what: &str| Err(ListenError::Worker(self.explain(what)));
+            match wait_readable([stdout.as_fd(), cancel], deadline) {
+                Ok(Some([_, true])) => return Err(ListenError::Cancelled),
+                Ok(Some(_)) => {}
+                Ok(None) => return fail("it said nothing in time"),
+                Err(error) => return fail(&error.to_string()),
             }
             let mut byte = [0];
             match stdout.read(&mut byte) {
-                Ok(0) => return Err(self.explain("it ended")),
+                Ok(0) => return fail("it ended"),
                 Ok(_) => line.push(byte[0]),
-                Err(error) => return Err(self.explain(&error.to_string())),
+                Err(error) => return fail(&error.to_string()),
             }
         }
         let text = String::from_utf8_lossy(&line);
         let address = text.strip_prefix(LISTENING).and_then(|address| address.trim().parse().ok());
-        address.ok_or_else(|| self.explain(&format!("it said {text:?}")))
+        address.ok_or_else(|| ListenError::Worker(self.explain(&format!("it said {text:?}"))))
     }
 
     /// Says once that the worker has ended although nobody told it to.
@@ -127,7 +145,7 @@ impl WorkerProcess {
 
     fn wait(&mut self, deadline: Instant) -> bool {
         // Readiness is all that is asked; whether it is an error shows in the status.
-        let _ = is_readable(self.pidfd.as_fd(), deadline);
+        let _ = wait_readable([self.pidfd.as_fd()], deadline);
         self.status().is_some()
     }
 
@@ -145,14 +163,16 @@ impl WorkerProcess {
     }
 }
 
-/// Waits until `fd` is readable; whether it is by the deadline.
-fn is_readable(fd: BorrowedFd, deadline: Instant) -> io::Result<bool> {
+/// Waits until one of `fds` is readable; which of them are, or `None` at the deadline.
+fn wait_readable<const N: usize>(fds: [BorrowedFd; N], deadline: Instant) -> io::Result<Option<[bool; N]>> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) => return Ok(false),
-            Ok(_) => return Ok(true),
+        let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return Ok(None),
+            // The end of a stream, or an error of it, shows when it is read.
+            Ok(_) => return Ok(Some(polled.map(|fd| !fd.revents().is_empty()))),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -76,6 +76,7 @@ impl Attach {
             pause: self.pause,
             scenario,
         };
+        run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let directory = RunDirectory::create(&self.run.out)?;
         let outcome = self.run_in(&directory, &plan, interrupts);

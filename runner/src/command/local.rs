@@ -59,14 +59,17 @@ impl Local {
         let source = ScenarioSource::new(self.scenario.clone());
         let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
         let names = self.run.driver_names()?;
-        let paths = options::driver_paths(self.driver_dir.clone())?;
-        let found = names.iter().map(|name| find(&paths, name)).collect::<Result<Vec<_>, _>>()?;
+        // Asked for only where needed: the embedded driver does without a place for a cache.
+        let paths = || options::driver_paths(self.driver_dir.clone());
+        let found = names.iter().map(|name| find(paths, name)).collect::<Result<Vec<_>, _>>()?;
         let collector = match self.collector {
             Collector::Own => None,
-            Collector::Stock => Some(paths.find_collector()?),
+            Collector::Stock => Some(paths()?.find_collector()?),
         };
+        run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let directory = RunDirectory::create(&self.run.out)?;
+        tracing::info!("the run directory is {}", directory.path().display());
         let outcome = self.run_in(&directory, &source, scenario, &found, collector.as_deref(), interrupts);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
         self.run.show(&directory, &outcome, verbose)
@@ -107,7 +110,7 @@ impl Local {
             clients: plan.scenario.clients().len(),
             kill_grace: self.kill_grace,
         };
-        let mut hosts = LocalHosts::launch(&local)?;
+        let mut hosts = LocalHosts::launch(&local, interrupts.as_fd())?;
         directory.write_hosts(&hosts)?;
         run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
     }
@@ -146,11 +149,21 @@ enum Found {
     Programs(PlannedDriver),
 }
 
-fn find(paths: &DriverPaths, name: &DriverName) -> Result<Found, CommandError> {
+fn find(
+    paths: impl Fn() -> Result<DriverPaths, CommandError>,
+    name: &DriverName,
+) -> Result<Found, CommandError> {
     if name.is_embedded() {
         return Ok(Found::Embedded(name.clone()));
     }
-    let driver = paths.find(name)?;
+    let driver = paths()?.find(name)?;
+    tracing::info!("driver {name}: {} and {}", driver.server.display(), driver.client.display());
+    for program in [&driver.server, &driver.client] {
+        if program.to_str().is_none() {
+            // It travels as text, in run.json and on the workers' command lines.
+            return Err(CommandError::Input(format!("{} is a path that is not UTF-8", program.display())));
+        }
+    }
     Ok(Found::Programs(PlannedDriver {
         name: name.to_string(),
         server: driver.program(Role::Server).to_owned(),

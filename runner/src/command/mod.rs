@@ -127,12 +127,21 @@ fn init_log(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log_writer)
         .with_ansi(use_color(&std::io::stderr()))
         .with_target(false)
         // It would panic where stderr is full or closed.
         .log_internal_errors(false)
         .init();
+}
+
+/// Where a line of the log goes: on a terminal in place of the status line, which comes again by itself.
+fn log_writer() -> std::io::Stderr {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[2K");
+    }
+    stderr
 }
 
 /// Whether colours are welcome on this stream (<https://no-color.org>).

@@ -33,6 +33,11 @@ impl RunDirectory {
             move |source| RunError::Directory { path, source }
         };
         let out = std::path::absolute(out).map_err(fail(out))?;
+        if out.to_str().is_none() {
+            // It travels as text, in run.json and in the environment of drivers.
+            let not_text = io::Error::new(io::ErrorKind::InvalidInput, "its path is not UTF-8");
+            return Err(fail(&out)(not_text));
+        }
         fs::create_dir_all(&out).map_err(fail(&out))?;
         let started = Timestamp::now();
         let (run, path) = new_directory(&out, started).map_err(fail(&out))?;

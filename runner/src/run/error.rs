@@ -42,6 +42,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Directory { .. } => 2,
+            Self::Local(LocalError::Cancelled) => 130,
             Self::File { .. } | Self::OwnPath(_) | Self::Local(_) | Self::Signals(_) | Self::Control(_) => 3,
         }
     }

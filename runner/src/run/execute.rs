@@ -2,16 +2,18 @@
 
 use super::pause::Pause;
 use super::unreached::Unreached;
+use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
+use crate::hosts::status_word;
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use crate::units;
 use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
 use russula_proto::coordinator::Event;
 use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Milestone, Repetition, RepetitionPhase,
-    StartFailure,
+    CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -87,43 +89,6 @@ pub fn run(
         summary.error.get_or_insert(error.to_string());
     }
     Ok(Outcome { summary, is_written, exit_code })
-}
-
-/// How something ended, for the exit code.
-#[derive(Clone, Debug)]
-struct Verdict {
-    status: Status,
-    exit_code: u8,
-    error: Option<String>,
-}
-
-impl Verdict {
-    const OK: Self = Self { status: Status::Ok, exit_code: 0, error: None };
-
-    fn infrastructure(error: String) -> Self {
-        Self { status: Status::Failed, exit_code: 3, error: Some(error) }
-    }
-
-    /// The first thing that went wrong decides, but an interruption outweighs it.
-    fn worse(&mut self, other: Self) {
-        if self.status == Status::Ok || other.status == Status::Interrupted {
-            *self = other;
-        }
-    }
-
-    fn of(failure: &Failure) -> Self {
-        let exit_code = match failure {
-            Failure::Worker { ending: Ending::StartFailed(StartFailure::PortInUse { .. }), .. }
-            | Failure::Lost { .. }
-            | Failure::Restarted { .. }
-            | Failure::Refused { .. }
-            | Failure::Protocol { .. }
-            | Failure::OutOfOrder { .. } => 3,
-            Failure::Worker { .. } => 4,
-            Failure::Deadline { .. } => 5,
-        };
-        Self { status: Status::Failed, exit_code, error: None }
-    }
 }
 
 struct Execution<'a> {
@@ -226,8 +191,10 @@ impl<'a> Execution<'a> {
             });
             for phase in phases {
                 self.directory.event(json!({"event": "phase", "phase": format!("{phase:?}")}));
-                what = self.describe(phase);
-                self.progress.repetition(turn, driver, &what);
+                if let Some(text) = self.describe(phase) {
+                    what = text;
+                    self.progress.repetition(turn, driver, &what);
+                }
             }
             if repetition.phase() == RepetitionPhase::Over || self.killed {
                 break;
@@ -244,7 +211,6 @@ impl<'a> Execution<'a> {
 
     fn handle_event(&mut self, group: GroupId, event: &Event, repetition: &mut Repetition) {
         let name = self.coordinators.get(group).group().name();
-        tracing::debug!("{name}: {event:?}");
         let text = match event {
             Event::Failed(failure) => failure.to_string(),
             Event::State { to, .. } => format!("coordinator {to}"),
@@ -254,6 +220,15 @@ impl<'a> Execution<'a> {
             Event::Reached(milestone) => format!("reached {milestone}"),
             Event::Finished => "finished".to_owned(),
         };
+        match event {
+            Event::Worker(..) => tracing::debug!("{name}s: {text}"),
+            Event::Failed(_)
+            | Event::State { .. }
+            | Event::Connected(_)
+            | Event::Disconnected(..)
+            | Event::Reached(_)
+            | Event::Finished => tracing::info!("{name}s: {text}"),
+        }
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
         let kind = self.coordinators.get(group).group();
         if let Some(text) = self.unreached.handle_event(self.hosts, kind, event) {
@@ -351,8 +326,14 @@ impl<'a> Execution<'a> {
             servers,
             clients,
         };
+        let driver = &self.plan.drivers[usize::from(turn.driver)].name;
+        let word = status_word(verdict.status);
+        self.progress.repetition(
+            turn,
+            driver,
+            &format!("{word} after {}", units::seconds(summary.duration_s)),
+        );
         if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
-            let driver = &self.plan.drivers[usize::from(turn.driver)].name;
             self.progress.message(&format!("error: {driver}: {error}"));
             self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
         }
@@ -373,16 +354,17 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn describe(&self, phase: RepetitionPhase) -> String {
+    /// What to say of a phase; of the last one, the outcome says more.
+    fn describe(&self, phase: RepetitionPhase) -> Option<String> {
         let servers = self.hosts.group(Group::Server).len();
         let clients = self.hosts.group(Group::Client).len();
         match phase {
-            RepetitionPhase::Preparing => "preparing".to_owned(),
-            RepetitionPhase::StartingServers => format!("starting servers ({servers})"),
-            RepetitionPhase::RunningClients => format!("running clients ({clients})"),
-            RepetitionPhase::StoppingClients => format!("stopping clients ({clients})"),
-            RepetitionPhase::StoppingServers => format!("stopping servers ({servers})"),
-            RepetitionPhase::Over => "over".to_owned(),
+            RepetitionPhase::Preparing => Some("preparing".to_owned()),
+            RepetitionPhase::StartingServers => Some(format!("starting servers ({servers})")),
+            RepetitionPhase::RunningClients => Some(format!("running clients ({clients})")),
+            RepetitionPhase::StoppingClients => Some(format!("stopping clients ({clients})")),
+            RepetitionPhase::StoppingServers => Some(format!("stopping servers ({servers})")),
+            RepetitionPhase::Over => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use backends::hosts::Hosts;
 use russula_proto::coordinator::{Phase, Waiting};
-use russula_proto::{Failure, Group, Refusal};
+use russula_proto::{Ending, Failure, Group, Refusal};
 use std::time::Duration;
 
 /// What failed in `group`, and where.
@@ -12,7 +12,7 @@ pub(super) fn explain(hosts: &dyn Hosts, group: Group, failure: &Failure) -> Str
         None => format!("{group} worker {index}"),
     };
     match failure {
-        Failure::Worker { index, ending } => format!("{}: the driver {ending}", host(*index)),
+        Failure::Worker { index, ending } => format!("{}: {}", host(*index), part(ending)),
         Failure::Lost { index, error } => format!("{} is lost: {error}", host(*index)),
         Failure::Restarted { index } => {
             format!("{}: the worker was restarted while its driver ran", host(*index))
@@ -29,6 +29,14 @@ pub(super) fn explain(hosts: &dyn Hosts, group: Group, failure: &Failure) -> Str
             format!("{}: the worker sent a message out of order", host(*index))
         }
         Failure::Deadline { phase, limit, waiting } => deadline(*phase, *limit, waiting, host),
+    }
+}
+
+fn part(ending: &Ending) -> String {
+    match ending {
+        Ending::NotStarted => "the driver was not started".to_owned(),
+        Ending::StartFailed(failure) => failure.to_string(),
+        Ending::Exited(_) | Ending::Stopped(_) => format!("the driver {ending}"),
     }
 }
 
@@ -53,7 +61,7 @@ fn deadline(phase: Phase, limit: Duration, waiting: &Waiting, host: impl Fn(usiz
 mod tests {
     use super::*;
     use backends::hosts::AttachedHosts;
-    use russula_proto::{Ending, PeerError};
+    use russula_proto::{PeerError, StartFailure};
 
     fn hosts() -> AttachedHosts {
         let at = |port| std::net::SocketAddr::from(([10, 0, 0, 1], port));
@@ -63,7 +71,12 @@ mod tests {
     #[test]
     fn a_failure_names_the_host_once() {
         let failure = Failure::Worker { index: 0, ending: Ending::NotStarted };
-        assert_eq!(explain(&hosts(), Group::Server, &failure), "server 10.0.0.1: the driver not started");
+        assert_eq!(explain(&hosts(), Group::Server, &failure), "server 10.0.0.1: the driver was not started");
+        let ending = Ending::StartFailed(StartFailure::spawn("no such file"));
+        assert_eq!(
+            explain(&hosts(), Group::Server, &Failure::Worker { index: 0, ending }),
+            "server 10.0.0.1: the program cannot be started: no such file"
+        );
         let failure = Failure::Lost { index: 1, error: PeerError::NoAnswer };
         assert_eq!(explain(&hosts(), Group::Client, &failure), "client 10.0.0.1 is lost: no answer");
     }

@@ -3,6 +3,7 @@
 use mio::net::UnixStream;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// SIGINT, SIGTERM and SIGHUP of this process, as a source that becomes readable.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ impl Interrupts {
             signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
         }
         Ok(Self { source: UnixStream::from_std(source), count: 0 })
+    }
+
+    /// Becomes readable with the next signal, for whoever waits for something else meanwhile.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
     }
 
     /// How many signals came so far.

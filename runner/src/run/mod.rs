@@ -6,15 +6,18 @@ mod error;
 mod execute;
 mod explain;
 mod interrupt;
+mod limits;
 mod machine;
 mod pause;
 mod plan;
 mod progress;
 mod unreached;
+mod verdict;
 
 pub use directory::RunDirectory;
 pub use error::RunError;
 pub use execute::{Outcome, run};
 pub use interrupt::Interrupts;
+pub use limits::raise_file_limit;
 pub use plan::{Plan, PlannedDriver, ScenarioSource};
 pub use progress::Progress;

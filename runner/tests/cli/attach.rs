@@ -4,7 +4,7 @@ use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, scenario};
 use rustix::process::Signal;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A server's and a client's worker.
@@ -33,12 +33,16 @@ impl Workers {
     }
 
     fn attach(&self, bench: &Bench, name: &str, args: &[&str]) -> Running {
+        bench.start(self.attach_command(bench, name, args))
+    }
+
+    fn attach_command(&self, bench: &Bench, name: &str, args: &[&str]) -> Command {
         let tiny = scenario("tiny").display().to_string();
         let [server, client] = &self.addresses;
         let all = ["attach", "--scenario", &tiny, "--driver", name, "--server", server, "--client", client];
         let mut command = bench.command(&all);
         command.args(args).stdin(Stdio::piped());
-        bench.start(command)
+        command
     }
 
     fn end(self) -> [Finished; 2] {
@@ -93,6 +97,25 @@ fn a_pause_before_the_servers_are_stopped() {
     running.stdin().write_all(b"\n").expect("written");
     running.end().expect_code(0);
     workers.end();
+}
+
+#[test]
+fn a_pause_that_nobody_can_end() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    for stdin in [|| Stdio::null(), || Stdio::from(closed_pipe())] {
+        let (port, listener) = port();
+        drop(listener);
+        let workers = Workers::start(&bench, "mine", port, &[]);
+        let mut command = workers.attach_command(&bench, "mine", &["--pause", "--repeat", "2"]);
+        command.stdin(stdin());
+        bench.start(command).end().expect_code(0);
+        workers.end();
+    }
+}
+
+fn closed_pipe() -> std::io::PipeReader {
+    std::io::pipe().expect("a pipe").0
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What cannot work is refused with exit code 2 before anything starts, in words that name it.
 
 use crate::bench::{Bench, Finished, scenario, write_program};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -155,6 +157,15 @@ fn an_output_directory_that_cannot_be_written() {
         finished.expect_stderr(&[out]);
     }
     assert!(bench.path("file").is_file());
+}
+
+#[test]
+fn an_output_directory_whose_path_is_no_text() {
+    let bench = Bench::new();
+    let out = OsStr::from_bytes(b"runs\xff");
+    let finished = bench.run(&["local".as_ref(), "--out".as_ref(), out]);
+    finished.expect_code(2).expect_stderr(&["cannot be written", "not UTF-8", "--out"]);
+    assert!(!bench.path(out).exists());
 }
 
 #[test]

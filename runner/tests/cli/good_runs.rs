@@ -5,7 +5,7 @@ use backends::scenario::Scenario;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_demonstration() {
@@ -144,6 +144,17 @@ fn scenarios_that_take_their_time() {
 }
 
 #[test]
+fn saying_more() {
+    let bench = Bench::new();
+    let quiet = bench.local(&[]).end();
+    assert!(!quiet.stderr.contains("INFO"), "{}", quiet.stderr);
+    let more = bench.local(&["-v"]).end();
+    more.expect_code(0).expect_stderr(&["the run directory is", "servers: reached", "embedded ok after"]);
+    assert!(!more.stderr.contains("DEBUG"), "{}", more.stderr);
+    bench.local(&["-vv"]).end().expect_code(0).expect_stderr(&["clients: worker 0 Running"]);
+}
+
+#[test]
 fn json_is_the_summary_and_nothing_else() {
     let bench = Bench::new();
     let finished = bench.local(&["--json"]).end();
@@ -207,6 +218,30 @@ fn runs_at_the_same_time_do_not_disturb_each_other() {
     }
     // Four directories and the link to one of them.
     assert_eq!(fs::read_dir(bench.out()).expect("there").count(), 5);
+}
+
+#[test]
+fn without_a_home() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["local", "--scenario", scenario("tiny").to_str().expect("UTF-8")]);
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME").env_remove("RUNNER_CACHE_DIR");
+    bench.start(command).end().expect_code(0);
+}
+
+#[test]
+fn with_a_low_limit_on_open_files() {
+    let bench = Bench::new();
+    let script = format!("ulimit -S -n 12; exec {} \"$@\"", env!("CARGO_BIN_EXE_runner"));
+    let file = scenario("request_response_5_servers");
+    let args = [
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        "local".as_ref(),
+        "--scenario".as_ref(),
+        file.as_os_str(),
+    ];
+    bench.start(bench.mark(Command::new("sh"), &args)).end().expect_code(0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Ctrl-C in every phase: the run ends in order, what was collected is kept, nothing is left; twice, it ends at once.
 
-use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually};
+use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, read_json, scenario};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -45,6 +45,20 @@ fn expect_interrupted(bench: &Bench, finished: &Finished) {
 
 fn late(summary: &Value) -> &Value {
     &summary["drivers"][1]["repetitions"][0]
+}
+
+#[test]
+fn while_many_workers_start() {
+    let bench = Bench::new();
+    let mut many = read_json(&scenario("tiny"));
+    let server = many["servers"][0].clone();
+    many["servers"] = vec![server; 150].into();
+    let file = bench.write("many.json", &many.to_string());
+    let running = bench.start(bench.command(&["local".as_ref(), "--scenario".as_ref(), file.as_os_str()]));
+    eventually("the first workers start", || bench.alive().len() > 10);
+    running.signal(Signal::INT);
+    running.end_within(Duration::from_secs(20)).expect_code(130).expect_stderr(&["interrupted"]);
+    bench.expect_nothing_alive(Duration::from_secs(1));
 }
 
 #[test]

@@ -6,8 +6,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 const DRIVERS: [&str; 4] = ["tcp", "s2n-quic", "s2n-tls", "native-tls"];
+
+/// Longest wait for a run of stock drivers, which use every processor they can get.
+const STOCK_PATIENCE: Duration = Duration::from_secs(240);
 
 /// The directory, or `None` and a line that says so.
 fn stock_dir() -> Option<PathBuf> {
@@ -23,7 +27,7 @@ fn run(bench: &Bench, driver_dir: &Path, name: &str, args: &[&str]) -> Finished 
     let mut all: Vec<&OsStr> = vec!["local".as_ref(), "--scenario".as_ref(), file.as_ref()];
     all.extend(["--driver-dir".as_ref(), driver_dir.as_os_str()]);
     all.extend(args.iter().map(OsStr::new));
-    bench.run(&all)
+    bench.start(bench.command(&all)).end_within(STOCK_PATIENCE)
 }
 
 /// A driver that execs the stock one with every operation on its stdout.
@@ -81,7 +85,7 @@ fn every_client_receives_the_bytes_that_the_scenario_asks_for() {
 #[test]
 fn all_drivers_take_turns() {
     let Some(stock) = stock_dir() else { return };
-    for name in ["ping", "ping_3_streams", "request_response_5_servers"] {
+    for name in ["ping", "unblocked_requests"] {
         let bench = Bench::new();
         let mut args = vec!["--repeat", "2", "--driver", "embedded"];
         args.extend(DRIVERS.iter().flat_map(|driver| ["--driver", driver]));
