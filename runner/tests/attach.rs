@@ -5,10 +5,11 @@
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -90,14 +91,17 @@ fn the_wrong_number_of_workers_is_bad_input() {
 fn a_worker_that_is_not_there_is_a_deadline_with_its_name_and_the_reason() {
     let site = Site::new();
     let client = site.client(&[]);
-    let absent = free_address();
+    let absent = site.free_address();
     let mut attach = site.attach(&absent, &client.address, &["--ready-timeout", "500ms"], Stdio::null());
     attach.expect_code(5);
     let stderr = attach.stderr();
     let reason = format!("cannot connect to {absent}: Connection refused");
-    assert!(stderr.contains(&format!("server 127.0.0.1: {reason} (os error 111); trying again")), "{stderr}");
+    assert!(
+        stderr.contains(&format!("server {}: {reason} (os error 111); trying again", site.host)),
+        "{stderr}"
+    );
     let deadline = "the deadline 'workers ready' passed after 0.5 s";
-    assert!(stderr.contains(&format!("{deadline}: waiting for server 127.0.0.1 ({reason}")), "{stderr}");
+    assert!(stderr.contains(&format!("{deadline}: waiting for server {} ({reason}", site.host)), "{stderr}");
     let error = site.summary()["drivers"][0]["repetitions"][0]["error"].to_string();
     assert!(error.contains(deadline), "{error}");
 }
@@ -106,28 +110,33 @@ fn a_worker_that_is_not_there_is_a_deadline_with_its_name_and_the_reason() {
 fn a_worker_that_is_late_is_waited_for() {
     let site = Site::new();
     let client = site.client(&[]);
-    let address = free_address();
+    let address = site.free_address();
     let mut attach = site.attach(&address, &client.address, &[], Stdio::null());
     attach.wait_for(|stderr| stderr.contains("trying again"));
     let _server = site.server(&address, &[]);
     attach.expect_code(0);
-    assert!(attach.stderr().contains("server 127.0.0.1: connected"), "{}", attach.stderr());
+    assert!(attach.stderr().contains(&format!("server {}: connected", site.host)), "{}", attach.stderr());
 }
 
 #[test]
 fn workers_of_another_run_refuse() {
     let site = Site::new();
-    let (server, client) = (site.server("127.0.0.1:0", &["--run", "monday"]), site.client(&[]));
+    let monday = ["--run", "monday"];
+    let (server, client) = (site.server("127.0.0.1:0", &monday), site.client(&monday));
     let mut attach = site.attach(&server.address, &client.address, &["--run", "tuesday"], Stdio::null());
     attach.expect_code(3);
     let reason = "this worker belongs to run monday, the coordinator asked for run tuesday";
     assert!(attach.stderr().contains(reason), "{}", attach.stderr());
-    assert!(server.process.stderr().contains(reason), "{}", server.process.stderr());
+    // The first refusal ends the run; whose it is, is open.
+    let logs = [server.process.stderr(), client.process.stderr()];
+    assert!(logs.iter().any(|log| log.contains(reason)), "{logs:?}");
 }
 
 /// The directory of one test.
 struct Site {
     dir: TempDir,
+    /// A loopback address that no other test uses, so that nobody takes a port of it that was free.
+    host: IpAddr,
     server_port: String,
 }
 
@@ -138,8 +147,16 @@ impl Site {
             let link = dir.path().join(format!("s2n-netbench-driver-{role}-embedded"));
             symlink(RUNNER, link).expect("linked");
         }
-        let server_port = free_address().rsplit_once(':').expect("it has a port").1.to_owned();
-        Self { dir, server_port }
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let host = IpAddr::from([127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed)]);
+        let server_port = free_port(host).to_string();
+        Self { dir, host, server_port }
+    }
+
+    /// An address of the host at which nobody listens.
+    fn free_address(&self) -> String {
+        format!("{}:{}", self.host, free_port(self.host))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -147,11 +164,12 @@ impl Site {
     }
 
     fn server(&self, listen: &str, more: &[&str]) -> Worker {
-        self.worker("server", listen, &[&["--port", &self.server_port], more].concat())
+        let host = self.host.to_string();
+        self.worker("server", listen, &[&["--host", &host, "--port", &self.server_port], more].concat())
     }
 
     fn client(&self, more: &[&str]) -> Worker {
-        let server = format!("127.0.0.1:{}", self.server_port);
+        let server = format!("{}:{}", self.host, self.server_port);
         self.worker("client", "127.0.0.1:0", &[&["--server", &server], more].concat())
     }
 
@@ -257,11 +275,10 @@ fn scenario() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/scenarios/tiny.json")
 }
 
-/// An address at which nobody listens.
-fn free_address() -> String {
+fn free_port(host: IpAddr) -> u16 {
     while_nothing_starts(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("bound").to_string()
+        let listener = TcpListener::bind((host, 0)).expect("a free port");
+        listener.local_addr().expect("bound").port()
     })
 }
 

@@ -1,6 +1,7 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
 use super::pause::Pause;
+use super::unreached::Unreached;
 use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
 use crate::hosts::status_word;
@@ -15,7 +16,6 @@ use russula_proto::{
     CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
 };
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const INTERRUPT: Token = Token(0);
@@ -100,8 +100,7 @@ struct Execution<'a> {
     pause: Pause,
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
-    /// Workers whose connection could not be made, or broke.
-    unreached: BTreeSet<(Group, usize)>,
+    unreached: Unreached,
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
     /// Of the last repetition.
@@ -158,7 +157,7 @@ impl<'a> Execution<'a> {
             pause,
             coordinators,
             groups,
-            unreached: BTreeSet::new(),
+            unreached: Unreached::default(),
             summaries,
             verdict: Verdict::OK,
             last_error: None,
@@ -231,36 +230,14 @@ impl<'a> Execution<'a> {
             | Event::Finished => tracing::info!("{name}s: {text}"),
         }
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        self.show_connection(group, event);
+        let kind = self.coordinators.get(group).group();
+        if let Some(text) = self.unreached.handle_event(self.hosts, kind, event) {
+            self.progress.message(&text);
+        }
         let clients_done = group == self.groups.1 && *event == Event::Reached(Milestone::Done);
         if clients_done && self.pause.is_on() && repetition.phase() == RepetitionPhase::RunningClients {
             self.pause.ask();
             self.progress.message("The clients are done. Press Enter to stop the servers.");
-        }
-    }
-
-    /// Tells the user which worker cannot be reached while it is dialed again and again.
-    fn show_connection(&mut self, group: GroupId, event: &Event) {
-        let group = self.coordinators.get(group).group();
-        let host = |index: usize| self.hosts.group(group).get(index).map(|host| host.address);
-        match event {
-            Event::Disconnected(index, error) if self.unreached.insert((group, *index)) => {
-                if let Some(host) = host(*index) {
-                    self.progress.message(&format!("{group} {host}: {error}; trying again"));
-                }
-            }
-            Event::Connected(index) if self.unreached.remove(&(group, *index)) => {
-                if let Some(host) = host(*index) {
-                    self.progress.message(&format!("{group} {host}: connected"));
-                }
-            }
-            Event::State { .. }
-            | Event::Connected(_)
-            | Event::Disconnected(..)
-            | Event::Worker(..)
-            | Event::Reached(_)
-            | Event::Failed(_)
-            | Event::Finished => {}
         }
     }
 

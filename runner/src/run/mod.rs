@@ -11,6 +11,7 @@ mod machine;
 mod pause;
 mod plan;
 mod progress;
+mod unreached;
 mod verdict;
 
 pub use directory::RunDirectory;
