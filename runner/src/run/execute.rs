@@ -25,6 +25,9 @@ const FIRST_HOST: Token = Token(16);
 /// For the drivers to end once they were told to, on top of the grace that each one gets.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Most hosts that the progress names.
+const NAMED_HOSTS_MAX: usize = 4;
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Outcome {
@@ -356,16 +359,21 @@ impl<'a> Execution<'a> {
 
     /// What to say of a phase; of the last one, the outcome says more.
     fn describe(&self, phase: RepetitionPhase) -> Option<String> {
-        let servers = self.hosts.group(Group::Server).len();
-        let clients = self.hosts.group(Group::Client).len();
-        match phase {
-            RepetitionPhase::Preparing => Some("preparing".to_owned()),
-            RepetitionPhase::StartingServers => Some(format!("starting servers ({servers})")),
-            RepetitionPhase::RunningClients => Some(format!("running clients ({clients})")),
-            RepetitionPhase::StoppingClients => Some(format!("stopping clients ({clients})")),
-            RepetitionPhase::StoppingServers => Some(format!("stopping servers ({servers})")),
-            RepetitionPhase::Over => None,
+        let (what, group) = match phase {
+            RepetitionPhase::Preparing => return Some("preparing".to_owned()),
+            RepetitionPhase::StartingServers => ("starting servers", Group::Server),
+            RepetitionPhase::RunningClients => ("running clients", Group::Client),
+            RepetitionPhase::StoppingClients => ("stopping clients", Group::Client),
+            RepetitionPhase::StoppingServers => ("stopping servers", Group::Server),
+            RepetitionPhase::Over => return None,
+        };
+        let hosts = self.hosts.group(group);
+        let mut names: Vec<String> =
+            hosts.iter().take(NAMED_HOSTS_MAX).map(|host| host.address.to_string()).collect();
+        if hosts.len() > NAMED_HOSTS_MAX {
+            names.push("...".to_owned());
         }
+        Some(format!("{what} ({}): {}", hosts.len(), names.join(" ")))
     }
 
     /// Lets the workers go.
