@@ -4,7 +4,8 @@
 //! use the same one. The ports lie below the range from which Linux takes the source ports of connections
 //! (`ip_local_port_range`, from 32768), so that a client's connection never sits on a server's port.
 
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -24,9 +25,16 @@ pub(super) fn find_free(count: usize) -> Option<Vec<u16>> {
     (free.len() == count).then_some(free)
 }
 
+/// Both families are asked, since a machine may have only one of them; what it does not have is not in use.
 fn is_free(port: u16) -> bool {
-    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    TcpListener::bind(everywhere).is_ok() && UdpSocket::bind(everywhere).is_ok()
+    let everywhere = [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()];
+    everywhere.into_iter().map(|address| SocketAddr::new(address, port)).all(|address| {
+        !is_in_use(&TcpListener::bind(address).err()) && !is_in_use(&UdpSocket::bind(address).err())
+    })
+}
+
+fn is_in_use(error: &Option<io::Error>) -> bool {
+    error.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 #[cfg(test)]
@@ -40,5 +48,16 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), listeners.len());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_in_either_family_is_not_free() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            // A machine without IPv6 has nothing to take.
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            assert!(!is_free(listener.local_addr().unwrap().port()), "{address}");
+        }
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(!is_free(socket.local_addr().unwrap().port()));
     }
 }

@@ -3,8 +3,9 @@
 use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, scenario};
 use rustix::process::Signal;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// A server's and a client's worker.
@@ -15,19 +16,20 @@ struct Workers {
 }
 
 impl Workers {
-    /// Both have the driver `name` of the test; the server uses `port`.
-    fn start(bench: &Bench, name: &str, port: u16, args: &[&str]) -> Self {
-        let worker = |group: &str, address: &str, own: [String; 2]| {
+    /// Both have the driver `name` of the test, and `place` for the server.
+    fn start(bench: &Bench, name: &str, place: &Place, args: &[&str]) -> Self {
+        let worker = |group: &str, own: [String; 2]| {
             let program = bench.drivers().join(format!("s2n-netbench-driver-{group}-{name}"));
             let driver = format!("{name}={}", program.display());
             let tiny = scenario("tiny").display().to_string();
-            let all = ["worker", group, "--listen", address, "--scenario", &tiny, "--driver", &driver];
+            let listen = format!("{}:0", place.address);
+            let all = ["worker", group, "--listen", &listen, "--scenario", &tiny, "--driver", &driver];
             let mut command = bench.command(&all);
             command.args(["--out", &format!("{group}-out")]).args(own).args(args);
             bench.start(command)
         };
-        let server = worker("server", "127.0.0.1:0", ["--port".into(), port.to_string()]);
-        let client = worker("client", "127.0.0.1:0", ["--server".into(), format!("127.0.0.1:{port}")]);
+        let server = worker("server", ["--port".into(), place.port.to_string()]);
+        let client = worker("client", ["--server".into(), format!("{}:{}", place.address, place.port)]);
         let addresses = [&server, &client].map(listening);
         Self { server, client, addresses }
     }
@@ -62,35 +64,49 @@ fn listening(worker: &Running) -> String {
     address.expect("it is there").to_string()
 }
 
-/// A port that nobody has, and somebody that has it until it is dropped.
-fn port() -> (u16, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    (listener.local_addr().expect("bound").port(), listener)
+/// A loopback address that no other test uses, and a port of it, so that nobody else can take it.
+struct Place {
+    address: IpAddr,
+    port: u16,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::taken().0
+    }
+
+    /// A place whose port is taken until the listener is dropped.
+    fn taken() -> (Self, TcpListener) {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let [high, low] = u16::try_from(std::process::id() % 0x1_0000).expect("a remainder").to_be_bytes();
+        let test = NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = Ipv4Addr::new(127, 64 + high % 128, low, test).into();
+        let listener = TcpListener::bind((address, 0)).expect("a free port");
+        (Self { address, port: listener.local_addr().expect("bound").port() }, listener)
+    }
 }
 
 #[test]
 fn a_run_over_workers_started_by_hand() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
-    let (port, listener) = port();
-    drop(listener);
-    let workers = Workers::start(&bench, "mine", port, &[]);
+    let workers = Workers::start(&bench, "mine", &Place::new(), &[]);
     let finished = workers.attach(&bench, "mine", &["--repeat", "2"]).end();
     finished.expect_code(0);
-    assert_eq!(bench.summary()["drivers"][0]["repetitions"].as_array().map(Vec::len), Some(2));
+    let summary = bench.summary();
+    assert_eq!(summary["drivers"][0]["repetitions"].as_array().map(Vec::len), Some(2));
     for worker in workers.end() {
         worker.expect_code(0);
     }
-    assert!(bench.path("client-out/results/tiny/mine/client-127.0.0.1-r2.json").exists());
+    let address = summary["drivers"][0]["repetitions"][0]["clients"][0]["host"].as_str().expect("an address");
+    assert!(bench.path(format!("client-out/results/tiny/mine/client-{address}-r2.json")).exists());
 }
 
 #[test]
 fn a_pause_before_the_servers_are_stopped() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
-    let (port, listener) = port();
-    drop(listener);
-    let workers = Workers::start(&bench, "mine", port, &[]);
+    let workers = Workers::start(&bench, "mine", &Place::new(), &[]);
     let mut running = workers.attach(&bench, "mine", &["--pause"]);
     running.expect_stderr("Press Enter to stop the servers");
     assert!(!running.stderr().contains("stopping servers"));
@@ -104,9 +120,7 @@ fn a_pause_that_nobody_can_end() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
     for stdin in [|| Stdio::null(), || Stdio::from(closed_pipe())] {
-        let (port, listener) = port();
-        drop(listener);
-        let workers = Workers::start(&bench, "mine", port, &[]);
+        let workers = Workers::start(&bench, "mine", &Place::new(), &[]);
         let mut command = workers.attach_command(&bench, "mine", &["--pause", "--repeat", "2"]);
         command.stdin(stdin());
         bench.start(command).end().expect_code(0);
@@ -122,11 +136,12 @@ fn closed_pipe() -> std::io::PipeReader {
 fn a_port_that_is_taken() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
-    let (port, _listener) = port();
-    let workers = Workers::start(&bench, "mine", port, &[]);
+    let (place, _listener) = Place::taken();
+    let (address, port) = (place.address, place.port);
+    let workers = Workers::start(&bench, "mine", &place, &[]);
     let finished = workers.attach(&bench, "mine", &[]).end();
     let holder = format!("process {}", std::process::id());
-    finished.expect_code(3).expect_stderr(&["server 127.0.0.1", &format!("port {port} is in use"), &holder]);
+    finished.expect_code(3).expect_stderr(&[&format!("server {address}: port {port} is in use"), &holder]);
     assert_eq!(bench.summary()["status"], "failed");
     workers.end();
 }
@@ -135,10 +150,9 @@ fn a_port_that_is_taken() {
 fn a_worker_that_is_not_there() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
-    let (port, listener) = port();
-    drop(listener);
-    let mut workers = Workers::start(&bench, "mine", port, &["--orphan-timeout", "500ms"]);
-    workers.addresses[1] = format!("127.0.0.1:{port}");
+    let mut workers = Workers::start(&bench, "mine", &Place::new(), &["--orphan-timeout", "500ms"]);
+    let nobody = Place::new();
+    workers.addresses[1] = format!("{}:{}", nobody.address, nobody.port);
     let running = workers.attach(&bench, "mine", &[]);
     // The deadline 'workers ready' is 30 s; meanwhile the run can be interrupted.
     running.expect_stderr("preparing");
@@ -153,9 +167,7 @@ fn a_worker_that_is_not_there() {
 fn a_worker_ends_its_driver_when_the_coordinator_does_not_come_back() {
     let bench = Bench::new();
     bench.fake("waiting", "exec $SERVER", "touch $BENCH/client-runs; exec sleep 1000");
-    let (port, listener) = port();
-    drop(listener);
-    let workers = Workers::start(&bench, "waiting", port, &["--orphan-timeout", "300ms"]);
+    let workers = Workers::start(&bench, "waiting", &Place::new(), &["--orphan-timeout", "300ms"]);
     let running = workers.attach(&bench, "waiting", &[]);
     bench.expect_file("client-runs");
     running.signal(Signal::KILL);
@@ -169,9 +181,7 @@ fn a_worker_ends_its_driver_when_the_coordinator_does_not_come_back() {
 fn a_worker_of_another_run_is_refused() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
-    let (port, listener) = port();
-    drop(listener);
-    let workers = Workers::start(&bench, "mine", port, &["--run", "other"]);
+    let workers = Workers::start(&bench, "mine", &Place::new(), &["--run", "other"]);
     let finished = workers.attach(&bench, "mine", &[]).end();
     finished.expect_code(3).expect_stderr(&["other", "manual"]);
     for worker in [&workers.server, &workers.client] {

@@ -130,6 +130,26 @@ fn everything_is_killed_at_once() {
     bench.expect_nothing_alive(LEFT_MAX);
 }
 
+/// What a guard is there for, the worker's own end, does not happen here.
+#[test]
+fn the_guards_are_killed() {
+    let bench = Bench::new();
+    let client = "touch $BENCH/client-runs; until [ -e $BENCH/go ]; do sleep 0.02; done; exec $CLIENT";
+    bench.fake("waiting", "$SERVER & wait", client);
+    let running = bench.local(&["--driver", "waiting", "--driver", "embedded"]);
+    bench.expect_file("client-runs");
+    running.expect_stderr("running clients (1)");
+    let guards: Vec<_> =
+        bench.alive().into_iter().filter(|(_, line)| line.ends_with(" worker guard ")).collect();
+    assert_eq!(guards.len(), 2, "{guards:?}");
+    for (guard, _) in guards {
+        kill_process(guard, Signal::KILL).expect("killed");
+    }
+    bench.write("go", "");
+    running.end().expect_code(0);
+    bench.expect_nothing_alive(Duration::from_secs(1));
+}
+
 #[test]
 fn a_worker_that_does_not_answer_any_more() {
     let bench = Bench::new();

@@ -92,6 +92,16 @@ fn a_server_that_exits_during_the_run() {
 }
 
 #[test]
+fn a_server_that_ends_with_success_during_the_run() {
+    let bench = Bench::new();
+    let server = "$SERVER & until [ -e $BENCH/client-runs ]; do sleep 0.02; done; exit 0";
+    bench.fake("bad", server, "touch $BENCH/client-runs; exec sleep 1000");
+    let finished = bench.local(&["--driver", "bad", "--driver", "embedded"]).end();
+    finished.expect_code(4);
+    expect_failure(&bench, &finished, "bad", &["server 127.0.1.1", "exit status 0"]);
+}
+
+#[test]
 fn a_program_that_cannot_be_executed() {
     let bench = Bench::new();
     bench.fake("bad", WORKING_SERVER, WORKING_CLIENT);

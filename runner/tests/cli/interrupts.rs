@@ -1,8 +1,10 @@
 //! Ctrl-C in every phase: the run ends in order, what was collected is kept, nothing is left; twice, it ends at once.
 
 use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, read_json, scenario};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process_group};
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 const WORKING_SERVER: &str = "exec $SERVER";
@@ -81,6 +83,33 @@ fn while_a_client_runs() {
     assert_eq!(late(&summary)["clients"][0]["signal"], 15);
     let repetitions = summary["drivers"][0]["repetitions"].as_array().expect("a list");
     assert_eq!(repetitions.len(), 1, "no repetition begins after the interruption");
+}
+
+/// A terminal sends the signal to every process of the foreground group.
+#[test]
+fn in_a_terminal() {
+    let bench = Bench::new();
+    bench.fake("late", WORKING_SERVER, "touch $BENCH/client-runs; exec sleep 1000");
+    let drivers = bench.drivers();
+    let tiny = scenario("tiny");
+    let args: [&OsStr; 7] = [
+        "local".as_ref(),
+        "--driver-dir".as_ref(),
+        drivers.as_ref(),
+        "--scenario".as_ref(),
+        tiny.as_ref(),
+        "--driver".as_ref(),
+        "late".as_ref(),
+    ];
+    let mut command = bench.command(&args);
+    command.process_group(0);
+    let running = bench.start(command);
+    bench.expect_file("client-runs");
+    kill_process_group(running.pid(), Signal::INT).expect("the group is there");
+    let finished = running.end_within(LEFT_MAX);
+    expect_interrupted(&bench, &finished);
+    let log = bench.read("logs/client-127.0.101.1.log");
+    assert!(log.contains("ends: the run is over"), "the workers end in order: {log}");
 }
 
 #[test]
