@@ -6,8 +6,8 @@
 //! $ cargo run -p backends --example probe -- 127.0.0.1:9001 127.0.0.1:9002
 //! ```
 
+use backends::durations::parse_limit;
 use backends::tcp::Coordinators;
-use backends::worker::parse_limit;
 use clap::Parser;
 use russula_proto::{CoordinatorConfig, CoordinatorLimits, Group, Milestone, RunId};
 use std::error::Error;

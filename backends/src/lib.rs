@@ -1,12 +1,19 @@
 //! Everything that touches the outside world: sockets, processes, files, hosts.
+//!
+//! Architecture invariant: what only Linux has (pidfd, `/proc`, `sock_diag`) is in `process`, `local`, `worker` and the
+//! collector's sampler. The rest is for the orchestrator as well, which may run on another system.
 
 pub mod clock;
 pub mod collector;
 pub mod drivers;
+pub mod durations;
 pub mod hosts;
 pub mod layout;
+#[cfg(target_os = "linux")]
 pub mod local;
+#[cfg(target_os = "linux")]
 pub mod process;
 pub mod scenario;
 pub mod tcp;
+#[cfg(target_os = "linux")]
 pub mod worker;

@@ -4,21 +4,28 @@
 //! (`runner worker ...`, started by a local run), and the embedded driver (by the name it is called by).
 
 use runner::command;
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args: Vec<OsString> = std::env::args_os().collect();
-    let name = args.first().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str);
-    match name {
-        Some(command::EMBEDDED_SERVER) => return embedded_driver::server_main(),
-        Some(command::EMBEDDED_CLIENT) => return embedded_driver::client_main(),
-        Some(_) | None => {}
-    }
-    if args.get(1).is_some_and(|arg| arg == command::WORKER) {
-        args.remove(0);
-        return backends::worker::main(args, &[command::WORKER]);
+    let args: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(target_os = "linux")]
+    if let Some(code) = another_program(&args) {
+        return code;
     }
     command::main(args)
+}
+
+/// Runs as one of the other programs, if that is what was called.
+#[cfg(target_os = "linux")]
+fn another_program(args: &[OsString]) -> Option<ExitCode> {
+    let path = args.first().map(std::path::Path::new);
+    let name = path.and_then(|path| path.file_name()).and_then(|name| name.to_str());
+    match name {
+        Some(command::EMBEDDED_SERVER) => return Some(embedded_driver::server_main()),
+        Some(command::EMBEDDED_CLIENT) => return Some(embedded_driver::client_main()),
+        Some(_) | None => {}
+    }
+    let is_worker = args.get(1).is_some_and(|arg| arg == command::WORKER);
+    is_worker.then(|| backends::worker::main(args[1..].iter().cloned(), &[command::WORKER]))
 }

@@ -20,6 +20,7 @@ pub use cache::Cache;
 pub use error::DriverError;
 pub use name::{BadDriverName, DriverName, Role};
 pub use search::{Flaw, Half, Listed};
+#[cfg(target_os = "linux")]
 pub(crate) use search::{look_at, program_on_path};
 
 use search::Place;

@@ -23,7 +23,7 @@ use std::time::SystemTime;
 use tracing::{info, warn};
 
 pub use drivers::DriverEntry;
-pub use options::{GroupName, parse_interval, parse_limit};
+pub use options::GroupName;
 
 /// The first argument that makes the program a guard; see [`crate::process`].
 pub const GUARD_COMMAND: &str = "guard";

@@ -2,6 +2,7 @@
 
 use super::drivers::{DriverArg, DriverArgError, DriverEntry};
 use crate::drivers::Role;
+use crate::durations::{parse_interval, parse_limit};
 use crate::scenario::{Scenario, ScenarioError};
 use clap::{Parser, ValueEnum};
 use russula_proto::{Group, RunId};
@@ -256,29 +257,4 @@ fn absolute(path: PathBuf) -> Result<PathBuf, OptionsError> {
     } else {
         std::path::absolute(path).map_err(OptionsError::Directory)
     }
-}
-
-/// 0, or 10 ms to an hour.
-pub fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text)?;
-    let range = Duration::from_millis(10)..=Duration::from_secs(3600);
-    if interval.is_zero() || range.contains(&interval) {
-        Ok(interval)
-    } else {
-        Err("expected 0 (off) or a duration from 10ms to 1h".into())
-    }
-}
-
-/// 1 ms to 7 days.
-pub fn parse_limit(text: &str) -> Result<Duration, String> {
-    let limit = parse_duration(text)?;
-    let range = Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
-    if range.contains(&limit) { Ok(limit) } else { Err("expected a duration from 1ms to 7days".into()) }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; expected for example 100ms, 5s or 2m"))
 }

@@ -37,7 +37,7 @@ pub(super) struct Attach {
     pause: bool,
 
     /// Most time for all workers to be reached and ready; they may be started later than this
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = backends::worker::parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = backends::durations::parse_limit)]
     ready_timeout: Duration,
 
     #[command(flatten)]

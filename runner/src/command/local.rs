@@ -34,7 +34,7 @@ pub(super) struct Local {
     driver_dir: Option<PathBuf>,
 
     /// Time between two samples of cpu, memory and throughput; 0 turns sampling off
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::worker::parse_interval)]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::durations::parse_interval)]
     sample_interval: Duration,
 
     /// Who measures the drivers
@@ -42,7 +42,7 @@ pub(super) struct Local {
     collector: Collector,
 
     /// How long a driver may take to end after SIGTERM before it gets SIGKILL
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::worker::parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::durations::parse_limit)]
     kill_grace: Duration,
 }
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod driver;
+#[cfg(target_os = "linux")]
 mod local;
 mod options;
 mod report;
@@ -36,6 +37,7 @@ struct Cli {
 enum Verb {
     /// Run a scenario on this machine, each host a loopback address of its own
     #[command(after_long_help = EXIT_CODES)]
+    #[cfg(target_os = "linux")]
     Local(Box<local::Local>),
     /// Run a scenario over workers that somebody else started (russula-worker --help)
     ///
@@ -77,6 +79,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     init_log(cli.verbose);
     let result = match cli.verb {
+        #[cfg(target_os = "linux")]
         Verb::Local(local) => local.run(cli.verbose > 0),
         Verb::Attach(attach) => attach.run(cli.verbose > 0),
         Verb::Report(report) => report.run(),

@@ -34,7 +34,7 @@ pub(super) struct RunOptions {
     pub(super) out: PathBuf,
 
     /// Most time for the clients of one repetition; what runs is stopped after that
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = backends::worker::parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = backends::durations::parse_limit)]
     pub(super) timeout: Duration,
 
     /// Print the summary as JSON instead of a table

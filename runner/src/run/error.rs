@@ -1,5 +1,6 @@
 //! Why a run could not be carried out. A driver that fails is no such error: it is a result.
 
+#[cfg(target_os = "linux")]
 use backends::local::LocalError;
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub enum RunError {
     OwnPath(#[source] io::Error),
     /// There are no hosts.
     #[error("{0}")]
+    #[cfg(target_os = "linux")]
     Local(#[from] LocalError),
     /// Ctrl-C cannot be watched.
     #[error("cannot watch for signals: {0}")]
@@ -42,8 +44,11 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Directory { .. } => 2,
+            #[cfg(target_os = "linux")]
             Self::Local(LocalError::Cancelled) => 130,
-            Self::File { .. } | Self::OwnPath(_) | Self::Local(_) | Self::Signals(_) | Self::Control(_) => 3,
+            #[cfg(target_os = "linux")]
+            Self::Local(_) => 3,
+            Self::File { .. } | Self::OwnPath(_) | Self::Signals(_) | Self::Control(_) => 3,
         }
     }
 }
