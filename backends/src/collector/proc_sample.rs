@@ -266,7 +266,7 @@ mod tests {
             // What a process used before it was looked at for the first time belongs to the first sample.
             let started = Instant::now();
             let mut child =
-                Shell::start("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo; exec sleep 60");
+                Shell::start("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo; exec sleep 60");
             io::Read::read_exact(child.0.stdout.as_mut().unwrap(), &mut [0]).unwrap();
             let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
             let used = duration_of_ticks(parse_cpu_ticks(&stat).unwrap());
