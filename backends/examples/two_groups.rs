@@ -44,10 +44,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     // The workers end; without this they would wait for us to come back.
     coordinators.finish()?;
-    if let Err(error) = &result {
-        eprintln!("the run failed: {error}");
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(RunTillError::Failed(_)) => Ok(ExitCode::FAILURE),
+        Err(error @ RunTillError::Poll(_)) => Err(error.into()),
     }
-    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The run itself. Whatever fails, in either group, ends it: by then everything has been stopped again.
@@ -75,8 +76,11 @@ fn config(run: &RunId, group: Group, workers: &[SocketAddr]) -> CoordinatorConfi
 }
 
 fn print_outcomes(coordinator: &Coordinator) {
+    let group = coordinator.group();
+    if let Some(failure) = coordinator.failure() {
+        println!("the {group}s failed: {failure}");
+    }
     for (index, worker) in coordinator.peers().enumerate() {
-        let group = coordinator.group();
         match (worker.ending, worker.last_error) {
             (Some(ending), _) => println!("{group} {index}: {ending}"),
             (None, Some(error)) => println!("{group} {index}: {error}"),

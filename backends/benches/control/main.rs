@@ -5,7 +5,7 @@
 //! 2. The whole server workflow, to running and to done, with a program that is a no-op.
 //!
 //! `-- --quick` takes a few seconds and is what `cargo test --all-targets` runs; `-- --check` ends with
-//! status 1 when a figure is over its target.
+//! status 1 when a figure is over its target; `-- --workers 1000` measures only the rounds over so many.
 
 #[cfg(target_os = "linux")]
 #[path = "../../tests/common/mod.rs"]
@@ -25,7 +25,11 @@ fn main() -> std::process::ExitCode {
     // Cargo passes `--bench` for `cargo bench` and leaves it out for `cargo test`.
     let effort = if has("--quick") || !has("--bench") { Effort::Quick } else { Effort::Full };
     let descriptors = raise_descriptor_limit();
-    let rounds = rounds::measure(effort, descriptors);
+    if let Some(workers) = only_workers() {
+        let rounds = rounds::measure(effort, descriptors, &[workers]);
+        return if rounds || !has("--check") { 0.into() } else { 1.into() };
+    }
+    let rounds = rounds::measure(effort, descriptors, &[1, 10, 100, 1000]);
     println!();
     let workflows = workflow::measure(effort);
     if rounds && workflows || !has("--check") { 0.into() } else { 1.into() }
@@ -44,6 +48,16 @@ enum Effort {
     Quick,
     /// Until the figures are steady.
     Full,
+}
+
+/// The number that follows `--workers`.
+///
+/// # Panics
+/// If what follows it is no number of workers.
+#[cfg(target_os = "linux")]
+fn only_workers() -> Option<u16> {
+    let number = std::env::args().skip_while(|arg| arg != "--workers").nth(1)?;
+    Some(number.parse().expect("--workers is followed by 1 to 65535"))
 }
 
 /// Raises the soft limit of file descriptors to the hard one; returns it.

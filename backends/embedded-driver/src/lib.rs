@@ -15,7 +15,8 @@
 //! | `NETBENCH_RESULT` | where to write a result file; none without it |
 //! | `NETBENCH_SAMPLE_INTERVAL_MS` | time between two lines of it (100); 0: only the first and the last line |
 //!
-//! The client ends with 0 at the end of its script, with 1 on failure, with 143 after SIGTERM. The server ends with 0
+//! The client ends with 0 at the end of its script, with 1 on failure, with 143 after SIGTERM; both end with 2 if they
+//! do not understand their command line or environment. The server ends with 0
 //! after SIGTERM; what goes wrong on one connection is an `error:` line on stderr and ends nothing else.
 
 mod client;

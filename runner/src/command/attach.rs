@@ -13,10 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Options of `runner attach`.
-///
-/// The workers (russula-worker) were started with the same scenario and the same drivers in the same order.
-/// Their results and logs stay on their hosts; the outcome of each driver is in the summary.
+/// Options of `runner attach`; what it does is told to the user at its verb.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
     /// The scenario file, the same that the workers have
@@ -24,20 +21,24 @@ pub(super) struct Attach {
     scenario: PathBuf,
 
     /// A server's worker; one for each server of the scenario, in order
-    #[arg(long = "server", value_name = "IP:PORT", required = true)]
+    #[arg(long = "server", value_name = "IP:PORT", num_args = 1.., required = true)]
     servers: Vec<SocketAddr>,
 
     /// A client's worker; one for each client of the scenario, in order
-    #[arg(long = "client", value_name = "IP:PORT", required = true)]
+    #[arg(long = "client", value_name = "IP:PORT", num_args = 1.., required = true)]
     clients: Vec<SocketAddr>,
 
     /// The run that the workers were started for
     #[arg(long = "run", value_name = "ID", default_value = "manual")]
     run_id: RunId,
 
-    /// Wait for Enter before the servers are stopped
+    /// Wait for Enter before the servers are stopped; the end of stdin ends the wait
     #[arg(long)]
     pause: bool,
+
+    /// Most time for all workers to be reached and ready; they may be started later than this
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = backends::worker::parse_limit)]
+    ready_timeout: Duration,
 
     #[command(flatten)]
     run: RunOptions,
@@ -53,8 +54,9 @@ impl Attach {
         ];
         for (group, given, expected) in groups {
             if given != expected {
+                let (given, expected) = (count(given, "time"), count(expected, group));
                 return Err(CommandError::Input(format!(
-                    "--{group} was given {given} times, the scenario has {expected} {group}s: give one worker for each"
+                    "--{group} was given {given}, the scenario has {expected}: give one worker for each"
                 )));
             }
         }
@@ -68,6 +70,7 @@ impl Attach {
             run: self.run_id.clone(),
             drivers: drivers.collect(),
             repeat: self.run.repeat,
+            ready_timeout: self.ready_timeout,
             timeout: self.run.timeout,
             kill_grace: Duration::from_secs(2),
             pause: self.pause,
@@ -93,4 +96,8 @@ impl Attach {
         let progress = Progress::new(plan);
         run::run(plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

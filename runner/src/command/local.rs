@@ -10,6 +10,7 @@ use backends::hosts::Hosts;
 use backends::local::{LocalHosts, LocalPlan};
 use backends::scenario::Scenario;
 use clap::{Args, ValueEnum};
+use russula_proto::CoordinatorLimits;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,6 +89,7 @@ impl Local {
             run: directory.run_id().clone(),
             drivers: programs.drivers.clone(),
             repeat: self.run.repeat,
+            ready_timeout: CoordinatorLimits::default().ready,
             timeout: self.run.timeout,
             kill_grace: self.kill_grace,
             pause: false,

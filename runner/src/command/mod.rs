@@ -38,6 +38,12 @@ enum Verb {
     #[command(after_long_help = EXIT_CODES)]
     Local(Box<local::Local>),
     /// Run a scenario over workers that somebody else started (russula-worker --help)
+    ///
+    /// The workers were started by hand, for the same scenario and with the same drivers in the same order. Those
+    /// that do not listen yet are waited for. Their results and logs stay on their hosts; the outcome of each driver
+    /// is in the summary. At the end of the run the workers end. With one server and one client, for example:
+    ///
+    ///   runner attach --scenario s.json --driver tcp --server 10.0.0.1:9000 --client 10.0.0.2:9000
     #[command(after_long_help = EXIT_CODES)]
     Attach(Box<attach::Attach>),
     /// Make the report of a run again from its files

@@ -1,5 +1,7 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::pause::Pause;
+use super::unreached::Unreached;
 use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
 use crate::hosts::status_word;
@@ -9,12 +11,11 @@ use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
-use mio::unix::SourceFd;
 use russula_proto::coordinator::Event;
-use russula_proto::{CoordinatorConfig, CoordinatorLimits, Ending, Group, Repetition, RepetitionPhase};
+use russula_proto::{
+    CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
+};
 use serde_json::json;
-use std::io::BufRead;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 const INTERRUPT: Token = Token(0);
@@ -23,6 +24,9 @@ const FIRST_HOST: Token = Token(16);
 
 /// For the drivers to end once they were told to, on top of the grace that each one gets.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Most hosts that the progress names.
+const NAMED_HOSTS_MAX: usize = 4;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -96,12 +100,12 @@ struct Execution<'a> {
     directory: &'a RunDirectory,
     progress: &'a Progress,
     interrupts: Interrupts,
+    pause: Pause,
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
+    unreached: Unreached,
     summaries: Vec<DriverSummary>,
     verdict: Verdict,
-    /// Whether somebody may press Enter to stop the servers.
-    pause: bool,
     /// Of the last repetition.
     last_error: Option<String>,
     interrupted: bool,
@@ -120,9 +124,10 @@ impl<'a> Execution<'a> {
     ) -> Result<Self, RunError> {
         let mut coordinators = Coordinators::new()?;
         coordinators.register(&mut interrupts.source, INTERRUPT)?;
-        // A file, or /dev/null, cannot be waited for, and is nobody who could answer.
-        let stdin = std::io::stdin().as_raw_fd();
-        let pause = plan.pause && coordinators.register(&mut SourceFd(&stdin), ENTER).is_ok();
+        let pause = Pause::new(plan.pause, &mut coordinators, ENTER)?;
+        if plan.pause && !pause.is_on() {
+            progress.message("Stdin is a file: nobody can press Enter, so there is no pause.");
+        }
         hosts.watch(&mut coordinators, FIRST_HOST)?;
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
@@ -131,6 +136,7 @@ impl<'a> Execution<'a> {
                 group,
                 workers: u16::try_from(addresses.len()).expect("the hosts are limited by the scenario"),
                 limits: CoordinatorLimits {
+                    ready: plan.ready_timeout,
                     run: plan.timeout,
                     stop: STOP_LIMIT + plan.kill_grace,
                     ..CoordinatorLimits::default()
@@ -151,11 +157,12 @@ impl<'a> Execution<'a> {
             directory,
             progress,
             interrupts,
+            pause,
             coordinators,
             groups,
+            unreached: Unreached::default(),
             summaries,
             verdict: Verdict::OK,
-            pause,
             last_error: None,
             interrupted: false,
             killed: false,
@@ -177,7 +184,8 @@ impl<'a> Execution<'a> {
         let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
             Repetition::begin(number, turn.driver, servers, clients, now)
         });
-        repetition.hold_servers(self.pause);
+        self.pause.begin();
+        repetition.hold_servers(self.pause.is_on());
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -225,11 +233,14 @@ impl<'a> Execution<'a> {
             | Event::Finished => tracing::info!("{name}s: {text}"),
         }
         self.directory.event(json!({"event": "group", "group": name, "what": text}));
-        if self.pause && matches!(event, Event::Reached(russula_proto::Milestone::Done)) {
-            // Only the clients get there while the servers are held.
-            if repetition.phase() == RepetitionPhase::RunningClients {
-                self.progress.message("The clients are done. Press Enter to stop the servers.");
-            }
+        let kind = self.coordinators.get(group).group();
+        if let Some(text) = self.unreached.handle_event(self.hosts, kind, event) {
+            self.progress.message(&text);
+        }
+        let clients_done = group == self.groups.1 && *event == Event::Reached(Milestone::Done);
+        if clients_done && self.pause.is_on() && repetition.phase() == RepetitionPhase::RunningClients {
+            self.pause.ask();
+            self.progress.message("The clients are done. Press Enter to stop the servers.");
         }
     }
 
@@ -245,10 +256,7 @@ impl<'a> Execution<'a> {
                 2.. => self.kill_everything(),
             },
             ENTER => {
-                // One line is one answer; at the end of stdin nobody can answer any more.
-                let read = std::io::stdin().lock().read_line(&mut String::new());
-                self.pause &= matches!(read, Ok(1..));
-                if !self.pause || repetition.phase() == RepetitionPhase::RunningClients {
+                if self.pause.handle_ready() {
                     repetition.hold_servers(false);
                 }
             }
@@ -351,16 +359,21 @@ impl<'a> Execution<'a> {
 
     /// What to say of a phase; of the last one, the outcome says more.
     fn describe(&self, phase: RepetitionPhase) -> Option<String> {
-        let servers = self.hosts.group(Group::Server).len();
-        let clients = self.hosts.group(Group::Client).len();
-        match phase {
-            RepetitionPhase::Preparing => Some("preparing".to_owned()),
-            RepetitionPhase::StartingServers => Some(format!("starting servers ({servers})")),
-            RepetitionPhase::RunningClients => Some(format!("running clients ({clients})")),
-            RepetitionPhase::StoppingClients => Some(format!("stopping clients ({clients})")),
-            RepetitionPhase::StoppingServers => Some(format!("stopping servers ({servers})")),
-            RepetitionPhase::Over => None,
+        let (what, group) = match phase {
+            RepetitionPhase::Preparing => return Some("preparing".to_owned()),
+            RepetitionPhase::StartingServers => ("starting servers", Group::Server),
+            RepetitionPhase::RunningClients => ("running clients", Group::Client),
+            RepetitionPhase::StoppingClients => ("stopping clients", Group::Client),
+            RepetitionPhase::StoppingServers => ("stopping servers", Group::Server),
+            RepetitionPhase::Over => return None,
+        };
+        let hosts = self.hosts.group(group);
+        let mut names: Vec<String> =
+            hosts.iter().take(NAMED_HOSTS_MAX).map(|host| host.address.to_string()).collect();
+        if hosts.len() > NAMED_HOSTS_MAX {
+            names.push("...".to_owned());
         }
+        Some(format!("{what} ({}): {}", hosts.len(), names.join(" ")))
     }
 
     /// Lets the workers go.

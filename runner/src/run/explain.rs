@@ -2,7 +2,7 @@
 
 use backends::hosts::Hosts;
 use russula_proto::coordinator::{Phase, Waiting};
-use russula_proto::{Ending, Failure, Group};
+use russula_proto::{Ending, Failure, Group, Refusal};
 use std::time::Duration;
 
 /// What failed in `group`, and where.
@@ -17,7 +17,13 @@ pub(super) fn explain(hosts: &dyn Hosts, group: Group, failure: &Failure) -> Str
         Failure::Restarted { index } => {
             format!("{}: the worker was restarted while its driver ran", host(*index))
         }
-        Failure::Refused { index, refusal } => format!("{}: the worker refuses: {refusal}", host(*index)),
+        Failure::Refused { index, refusal } => {
+            let option = match refusal {
+                Refusal::Run { .. } => " (--run)",
+                Refusal::Group { .. } | Refusal::Index { .. } => "",
+            };
+            format!("{}: the worker refuses: {refusal}{option}", host(*index))
+        }
         Failure::Protocol { index, error } => format!("{}: {error}", host(*index)),
         Failure::OutOfOrder { index } => {
             format!("{}: the worker sent a message out of order", host(*index))

@@ -8,8 +8,10 @@ mod explain;
 mod interrupt;
 mod limits;
 mod machine;
+mod pause;
 mod plan;
 mod progress;
+mod unreached;
 mod verdict;
 
 pub use directory::RunDirectory;

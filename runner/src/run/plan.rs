@@ -14,6 +14,8 @@ pub struct Plan {
     pub drivers: Vec<PlannedDriver>,
     /// How often each driver has its turn.
     pub repeat: u32,
+    /// Most time for all workers to be reached and ready.
+    pub ready_timeout: Duration,
     /// Most time for the clients of one repetition.
     pub timeout: Duration,
     /// How long a driver may take to end after SIGTERM.

@@ -3,6 +3,7 @@
 use super::peer::Connection;
 use super::{Coordinator, Event, Failure, Output, PeerError};
 use crate::time::Timestamp;
+use crate::wire::Stage;
 
 impl Coordinator {
     pub(super) fn dial(&mut self, index: usize, now: Timestamp) {
@@ -25,6 +26,10 @@ impl Coordinator {
         }
         if was_up {
             self.peers[index].down_since = now;
+        }
+        if self.peers[index].ending.is_some() {
+            // Nothing more is wanted of this worker in this repetition, and it may never come back.
+            self.set_stage(index, Stage::Released);
         }
         self.peers[index].last_error = Some(error.clone());
         self.event(Event::Disconnected(index, error.clone()));

@@ -9,9 +9,9 @@ use crate::workflow::Milestone;
 /// What the caller is to do. `usize` is a worker's index in its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Connect to the worker; then [`Coordinator::handle_connected`] or [`Coordinator::handle_connection_failed`].
+    /// Connect to the worker; then [`Coordinator::handle_connected`](super::Coordinator::handle_connected) or [`Coordinator::handle_connection_failed`](super::Coordinator::handle_connection_failed).
     Dial(usize),
-    /// Write [`Coordinator::outgoing`] of this worker to its socket.
+    /// Write [`Coordinator::outgoing`](super::Coordinator::outgoing) of this worker to its socket.
     Transmit(usize),
     /// Close this worker's socket, or give up dialing it.
     Close(usize),
@@ -43,7 +43,7 @@ pub enum Event {
     Reached(Milestone),
     /// The repetition has failed; whatever runs is being stopped, and `Reached(Done)` follows.
     Failed(Failure),
-    /// All connections are closed after [`Coordinator::finish`].
+    /// All connections are closed after [`Coordinator::finish`](super::Coordinator::finish).
     Finished,
 }
 

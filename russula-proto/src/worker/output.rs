@@ -9,7 +9,7 @@ use core::fmt;
 /// What the caller is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Write [`Worker::outgoing`] of this connection to its socket.
+    /// Write [`Worker::outgoing`](super::Worker::outgoing) of this connection to its socket.
     Transmit(ConnectionId),
     /// Close this connection.
     Close(ConnectionId),

@@ -151,15 +151,57 @@ impl Shared {
 mod tests {
     use super::*;
 
+    fn stream_data_header(body_bytes: usize) -> [u8; STREAM_DATA_HEADER_BYTES] {
+        let mut header = [0; STREAM_DATA_HEADER_BYTES];
+        header[0] = STREAM_DATA_TAG;
+        header[10..].copy_from_slice(&u32::try_from(body_bytes).unwrap().to_be_bytes());
+        header
+    }
+
     #[test]
     fn only_stream_data_has_a_body() {
-        let mut header = [0_u8; STREAM_DATA_HEADER_BYTES];
-        header[10..].copy_from_slice(&[0, 0, 0x80, 0]);
+        let mut header = stream_data_header(0x8000);
         for (tag, expected) in [(0, 0), (STREAM_DATA_TAG, 0x8000), (2, 0), (4, 0), (255, 0)] {
             header[0] = tag;
             assert_eq!(body_bytes(&header), expected, "tag {tag}");
         }
         assert_eq!(body_bytes(&[]), 0);
         assert_eq!(body_bytes(&[STREAM_DATA_TAG]), 0);
+    }
+
+    #[test]
+    fn a_frame_is_taken_as_a_whole_or_not_at_all() {
+        const BODY_BYTES: usize = 32 * 1024;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut stream = FrameStream::new(socket, std::sync::Arc::default());
+            let mut cx = Context::from_waker(Waker::noop());
+            // The peer reads nothing, so the socket gets full. The buffer has room for a header, no more.
+            let mut sent = 0;
+            while let Poll::Ready(written) =
+                Pin::new(stream.stream.get_mut()).poll_write(&mut cx, &[0; BODY_BYTES])
+            {
+                sent += written.unwrap();
+            }
+            stream.unwritten = vec![1; WRITE_BUFFER_BYTES - 1];
+            let header = stream_data_header(BODY_BYTES);
+            for part in [&header[..], &[2; BODY_BYTES]] {
+                let taken = Pin::new(&mut stream).poll_write(&mut cx, part);
+                assert!(matches!(taken, Poll::Ready(Ok(bytes)) if bytes == part.len()), "{taken:?}");
+            }
+            assert!(Pin::new(&mut stream).poll_write(&mut cx, &header).is_pending());
+            let expected = [&vec![0; sent], &stream.unwritten[..]].concat();
+
+            let reading = tokio::spawn(async move {
+                let mut received = Vec::new();
+                tokio::io::AsyncReadExt::read_to_end(&mut peer, &mut received).await.unwrap();
+                received
+            });
+            std::future::poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.unwrap();
+            assert!(reading.await.unwrap() == expected, "the bytes are not those that were written");
+        });
     }
 }

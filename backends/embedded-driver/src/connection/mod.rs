@@ -123,3 +123,100 @@ impl netbench::client::Connection for Session<'_> {
         Self::poll(self, trace, checkpoints, cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use std::collections::HashSet;
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// Plays a script with a peer that has sent these bytes and closed its side before the script begins.
+    fn play(script: &str, sent_by_peer: &[u8], is_multiplexed: bool) -> Result<()> {
+        let script: Script = serde_json::from_str(script).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.write_all(sent_by_peer).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stream = TcpStream::from_std(socket).unwrap();
+            let mut clock = Clock::start();
+            let mut session = Session::new(0, stream, &script, is_multiplexed, clock.watch());
+            let mut trace = netbench::trace::Disabled::default();
+            let mut checkpoints = HashSet::new();
+            let playing = std::future::poll_fn(|cx| {
+                clock.poll(&mut session, cx, |session, _now, cx| {
+                    session.poll(&mut trace, &mut checkpoints, cx)
+                })
+            });
+            tokio::time::timeout(LIMIT, playing).await.expect("the script does not end")
+        })
+    }
+
+    /// The frames of a stream that is opened for sending, carries three bytes, and is finished.
+    fn short_stream(id: u8) -> Vec<u8> {
+        const REMOTE: u8 = 1;
+        let id = [0, 0, 0, 0, 0, 0, 0, id];
+        let opened = [&[0][..], &id, &[0]].concat();
+        let data = [&[1][..], &id, &[REMOTE], &[0, 0, 0, 3], b"abc"].concat();
+        let finished = [&[2][..], &id, &[REMOTE]].concat();
+        [opened, data, finished].concat()
+    }
+
+    #[test]
+    fn streams_of_a_connection_that_is_over_are_still_accepted() {
+        let script = r#"{"peer_streams":[
+            [{"receive":{"stream_id":0,"bytes":3}},{"receive_finish":{"stream_id":0}}],
+            [{"receive_all":{"stream_id":1}},{"receive_finish":{"stream_id":1}}]]}"#;
+        let sent = [short_stream(0), short_stream(1)].concat();
+        play(script, &sent, true).unwrap();
+    }
+
+    #[test]
+    fn what_does_not_come_any_more_is_an_error_and_no_wait() {
+        let missing = |sent: &[u8], script, is_multiplexed| {
+            let error = play(script, sent, is_multiplexed).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&ConnectionError::PeerLeft), "{error}");
+        };
+        let receive = r#"{"peer_streams":[[{"receive":{"stream_id":0,"bytes":4}}]]}"#;
+        missing(b"abc", receive, false);
+        missing(&short_stream(0), receive, true);
+        missing(&short_stream(0)[..20], receive, true);
+        missing(b"", receive, true);
+        // Waits as long as its time lasts, then for a receive that no time limits.
+        let timed = r#"{"peer_streams":[[
+            {"iterate":{"value":{"time":{"amount_ms":20}},"operations":[{"receive":{"stream_id":0,"bytes":4}}]}},
+            {"receive":{"stream_id":0,"bytes":4}}]]}"#;
+        missing(b"abc", timed, false);
+        missing(&short_stream(0), timed, true);
+    }
+
+    #[test]
+    fn what_came_in_time_is_enough() {
+        for script in [
+            r#"{"peer_streams":[[{"receive":{"stream_id":0,"bytes":3}}]]}"#,
+            r#"{"peer_streams":[[{"receive":{"stream_id":0,"bytes":1}},{"receive":{"stream_id":0,"bytes":2}}]]}"#,
+            r#"{"peer_streams":[[{"receive_all":{"stream_id":0}}]]}"#,
+            r#"{"peer_streams":[[{"receive":{"stream_id":0,"bytes":1}}]]}"#,
+        ] {
+            play(script, b"abc", false).unwrap();
+            play(script, &short_stream(0), true).unwrap();
+        }
+    }
+
+    #[test]
+    fn garbage_in_place_of_frames_is_an_error() {
+        let script = r#"{"peer_streams":[[{"receive":{"stream_id":0,"bytes":4}}]]}"#;
+        for garbage in [&b"GET / HTTP/1.1"[..], &[255; 40], &[1; 40], &[2; 10]] {
+            play(script, garbage, true).unwrap_err();
+        }
+    }
+}
