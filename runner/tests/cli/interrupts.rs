@@ -126,7 +126,7 @@ fn while_a_server_stops() {
 fn while_a_stubborn_client_stops_after_its_timeout() {
     let bench = Bench::new();
     bench.fake("late", WORKING_SERVER, STUBBORN_CLIENT);
-    interrupt(&bench, "stopping clients (1)", &["--timeout", "300ms", "--kill-grace", "1s"]);
+    interrupt(&bench, "stopping clients (1)", &["--timeout", "2s", "--kill-grace", "1s"]);
 }
 
 #[test]
