@@ -133,7 +133,7 @@ impl DriverPrograms {
             // The reports of netbench know a driver by the name of its program.
             driver: format!("s2n-netbench-driver-{}-{}", self.options.group, driver.name),
             scenario: self.options.scenario_name.clone(),
-            start_time: SystemTime::now().into(),
+            start_time: (SystemTime::now() - process.started().elapsed()).into(),
             traces: self.options.traces.clone(),
         };
         if self.options.stock_collector.is_some() {
