@@ -128,3 +128,74 @@ impl Socket {
         let _ = registry.deregister(&mut self.stream);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+    use std::time::Duration;
+
+    /// Far more than the buffers of a loopback connection hold.
+    const MANY_BYTES_LEN: usize = 64 * 1024 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_send_takes_what_the_kernel_takes_and_goes_on_at_the_next_event() {
+        let (mut poll, mut socket, peer) = connected();
+        let bytes: Vec<u8> = (0..MANY_BYTES_LEN).map(|at| at.to_le_bytes()[at % 3]).collect();
+        let mut sent = socket.send(&bytes).unwrap();
+        assert!((1..bytes.len()).contains(&sent), "{sent} bytes sent to a peer that does not read");
+        let reader = thread::spawn(move || read_to_end(peer));
+        let mut events = Events::with_capacity(4);
+        while sent < bytes.len() {
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "'the socket takes more' took longer than {PATIENCE:?}");
+            sent += socket.send(&bytes[sent..]).unwrap();
+        }
+        socket.close(poll.registry());
+        assert!(reader.join().unwrap() == bytes, "the bytes arrive in order");
+    }
+
+    #[test]
+    fn a_read_takes_no_more_than_its_buffer_and_then_says_that_there_is_nothing() {
+        let (mut poll, mut socket, mut peer) = connected();
+        peer.write_all(b"abc").unwrap();
+        let mut events = Events::with_capacity(4);
+        while !events.iter().any(|event| Readable::of(event) == Readable::Bytes) {
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "'there are bytes' took longer than {PATIENCE:?}");
+        }
+        let mut buffer = [0; 2];
+        for expected in [&b"ab"[..], b"c"] {
+            let Received::Bytes(len) = socket.receive(&mut buffer).unwrap() else { panic!("{expected:?}") };
+            assert_eq!(&buffer[..len], expected);
+            assert_eq!(Readable::Bytes.is_drained_by(len, buffer.len()), expected == b"c");
+        }
+        assert!(matches!(socket.receive(&mut buffer), Ok(Received::Nothing)));
+        drop(peer);
+        while !events.iter().any(|event| Readable::of(event) == Readable::ToEnd) {
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "'the stream has ended' took longer than {PATIENCE:?}");
+        }
+        assert!(matches!(socket.receive(&mut buffer), Ok(Received::End)));
+    }
+
+    fn connected() -> (Poll, Socket, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let poll = Poll::new().unwrap();
+        let socket = Socket::accepted(TcpStream::from_std(stream), poll.registry(), Token(0)).unwrap();
+        (poll, socket, peer)
+    }
+
+    fn read_to_end(mut peer: std::net::TcpStream) -> Vec<u8> {
+        let mut bytes = vec![];
+        peer.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}

@@ -48,9 +48,14 @@ pub(crate) fn within<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + S
     }
 }
 
-/// The run that workers and coordinators belong to unless a test says otherwise.
+/// The run that workers and coordinators of this thread belong to unless a test says otherwise.
+///
+/// Each test has its own: a port that one worker gave up may be the next one of another test, and a
+/// coordinator that dials its worker again must not be taken for the coordinator of that one.
 pub(crate) fn run_id() -> RunId {
-    "loopback".parse().expect("a legal run id")
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local!(static RUN: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("loopback-{}", RUN.with(|run| *run)).parse().expect("a legal run id")
 }
 
 /// A coordinator of `workers` workers, whose waits all end well before [`PATIENCE`].

@@ -17,7 +17,9 @@ use common::{NoOp, PATIENCE, Workers, coordinator_config};
 use russula_proto::coordinator::Event;
 use russula_proto::worker::Finish;
 use russula_proto::{Ending, Group, Milestone};
-use std::net::SocketAddr;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// A coordinator of the workers at `addresses`, with the limits of the tests.
@@ -69,4 +71,16 @@ fn wait_for(coordinators: &mut Coordinators, id: GroupId, what: &str, wanted: im
 fn finish(mut coordinators: Coordinators, workers: &Workers) {
     coordinators.finish().unwrap();
     assert!(workers.join().into_iter().all(|why| why == Finish::RunOver));
+}
+
+/// A port of the kernel's choice that refuses connections until somebody listens there.
+///
+/// The socket is bound and does not listen, so nobody else is given the port; with `SO_REUSEADDR` on both,
+/// a worker can bind it as well.
+fn reserve_port() -> (OwnedFd, SocketAddr) {
+    let reserved = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseaddr(&reserved, true).unwrap();
+    bind(&reserved, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = SocketAddr::try_from(getsockname(&reserved).unwrap()).unwrap();
+    (reserved, address)
 }

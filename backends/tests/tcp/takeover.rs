@@ -1,10 +1,10 @@
 //! A worker whose coordinator is replaced, and a coordinator that is not the worker's.
 
-use crate::common::{NoOp, WorkerPlan, coordinator_config, within};
-use crate::{coordinate, finish, run_repetition};
+use crate::common::{NoOp, WorkerPlan, coordinator_config, run_id, within};
+use crate::{coordinate, finish, reserve_port, run_repetition};
 use backends::tcp::{Coordinators, RunTillError};
 use russula_proto::worker::Finish;
-use russula_proto::{Ending, Failure, Group, Milestone, Refusal, RunId, WorkerLimits};
+use russula_proto::{Ending, Failure, Group, Milestone, Refusal, WorkerLimits};
 use std::time::Duration;
 
 #[test]
@@ -14,10 +14,9 @@ fn a_coordinator_of_another_run_is_refused_and_both_sides_say_so() {
         let mut config = coordinator_config(Group::Server, 1);
         config.run = "another".parse().unwrap();
         let failure = refused(config, &workers.addresses());
-        let expected: RunId = "loopback".parse().unwrap();
-        let got = "another".parse().unwrap();
+        let (expected, got) = (run_id(), "another".parse().unwrap());
+        let words = format!("this worker belongs to run {expected}, the coordinator asked for run {got}");
         assert_eq!(failure, Failure::Refused { index: 0, refusal: Refusal::Run { expected, got } });
-        let words = "this worker belongs to run loopback, the coordinator asked for run another";
         assert_eq!(failure.to_string(), format!("worker 0 refuses: {words}"));
         assert_serves_its_own(&workers);
         assert!(workers.log(0).contains(&format!("refused: {words}")), "{}", workers.log(0));
@@ -117,7 +116,9 @@ fn a_worker_whose_coordinator_does_not_come_back_stops_its_program_and_ends() {
 #[test]
 fn a_worker_that_is_told_to_end_by_its_host_says_how_its_program_ended() {
     within("a worker told to end", || {
-        let workers = WorkerPlan::new(Group::Server, 1).start();
+        // Nobody else listens there when the coordinator dials again.
+        let (_reserved, address) = reserve_port();
+        let workers = WorkerPlan { address, ..WorkerPlan::new(Group::Server, 1) }.start();
         let mut config = coordinator_config(Group::Server, 1);
         config.limits.reconnect = Duration::from_millis(100);
         let mut coordinators = Coordinators::new().unwrap();

@@ -1,13 +1,10 @@
 //! The workflows to their ends, with nothing in the way.
 
 use crate::common::{WorkerPlan, coordinator_config, within};
-use crate::{assert_usual_endings, coordinate, finish, run_repetition, wait_for};
+use crate::{assert_usual_endings, coordinate, finish, reserve_port, run_repetition, wait_for};
 use backends::tcp::{Coordinators, RunTillError};
 use russula_proto::coordinator::{Event, Phase};
 use russula_proto::{Failure, Group, Milestone, PeerError, Repetition, RepetitionPhase, Stage};
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 fn runs_to_done(group: Group, workers: u16) {
@@ -149,16 +146,4 @@ fn a_worker_that_never_comes_is_named_when_the_deadline_passes() {
         assert_eq!(coordinators.get(id).peer(0).stage, Stage::Released);
         finish(coordinators, &workers);
     });
-}
-
-/// A port of the kernel's choice that refuses connections until somebody listens there.
-///
-/// The socket is bound and does not listen, so nobody else is given the port; with `SO_REUSEADDR` on both,
-/// a worker can bind it as well.
-fn reserve_port() -> (OwnedFd, SocketAddr) {
-    let reserved = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    sockopt::set_socket_reuseaddr(&reserved, true).unwrap();
-    bind(&reserved, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = SocketAddr::try_from(getsockname(&reserved).unwrap()).unwrap();
-    (reserved, address)
 }
