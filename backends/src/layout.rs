@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <run directory>/
-//!   run.json  events.jsonl  summary.json  scenario.json
+//!   run.json  events.jsonl  summary.json
+//!   scenario/ <scenario>.json
 //!   logs/     <group>-<host>[.<driver>[-r<round>].{stdout,stderr}].log
 //!   results/  <scenario>/<driver>/<group>-<host>[-r<round>].json
 //!   report/   index.html
@@ -37,6 +38,11 @@ impl Turn {
     pub fn number(self, drivers: u16) -> u32 {
         (self.round - 1) * u32::from(drivers) + u32::from(self.driver) + 1
     }
+}
+
+/// The scenario that every host plays, relative to the run directory. Drivers and the stock report name it by its file.
+pub fn scenario_file(scenario: &str) -> PathBuf {
+    Path::new("scenario").join(format!("{scenario}.json"))
 }
 
 /// A host's result file, relative to the run directory. Only rounds after the first are in its name.

@@ -95,7 +95,7 @@ impl Local {
             pause: false,
             scenario,
         };
-        let scenario_file = directory.place_scenario(source)?;
+        let scenario_file = directory.place_scenario(source, plan.scenario.name())?;
         directory.write_plan("local", &plan)?;
         let progress = Progress::new(&plan);
         progress.phase("starting workers");

@@ -3,12 +3,13 @@
 use super::{Plan, RunError, ScenarioSource};
 use crate::summary::Summary;
 use backends::hosts::Hosts;
+use backends::layout;
 use jiff::{Timestamp, tz::TimeZone};
 use russula_proto::{Group, RunId};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -72,12 +73,11 @@ impl RunDirectory {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn place_scenario(&self, source: &ScenarioSource) -> Result<PathBuf, RunError> {
-        let path = self.path.join("scenario.json");
-        let mut options = OpenOptions::new();
-        let copied = (options.write(true).create_new(true).mode(0o600).open(&path))
-            .and_then(|_| source.copy_to(&path))
-            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)));
+    pub fn place_scenario(&self, source: &ScenarioSource, name: &str) -> Result<PathBuf, RunError> {
+        let path = self.path.join(layout::scenario_file(name));
+        let copied = fs::create_dir(self.path.join("scenario"))
+            .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path))
+            .and_then(|mut file| source.copy_to(&mut file));
         copied.map_err(|source| RunError::File { path: path.clone(), source })?;
         Ok(path)
     }

@@ -2,7 +2,9 @@
 
 use backends::scenario::{self, Scenario, ScenarioError};
 use russula_proto::RunId;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that a run needs to know, whatever its backend.
@@ -63,11 +65,11 @@ impl ScenarioSource {
         }
     }
 
-    /// Writes a copy to `path`.
-    pub(super) fn copy_to(&self, path: &Path) -> std::io::Result<()> {
+    /// Writes a copy into `file`.
+    pub(super) fn copy_to(&self, file: &mut File) -> io::Result<()> {
         match self {
-            Self::File(source) => std::fs::copy(source, path).map(drop),
-            Self::Demo => std::fs::write(path, scenario::DEMO),
+            Self::File(source) => io::copy(&mut File::open(source)?, file).map(drop),
+            Self::Demo => file.write_all(scenario::DEMO.as_bytes()),
         }
     }
 }

@@ -75,7 +75,7 @@ fn expect_layout(directory: &Path, summary: &Value) {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
-    let expected = ["events.jsonl", "logs", "report", "results", "run.json", "scenario.json", "summary.json"];
+    let expected = ["events.jsonl", "logs", "report", "results", "run.json", "scenario", "summary.json"];
     assert_eq!(names, expected);
     let run = read_json(&directory.join("run.json"));
     assert_eq!((&run["run_id"], &run["state"]), (&summary["run_id"], &json!("done")));
