@@ -1,6 +1,5 @@
 //! The environment of the stock drivers, and the same as flags.
 
-use crate::runtime::complain;
 use clap::{Args, Parser, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -80,11 +79,9 @@ impl CommonOptions {
         (self.sample_interval_ms > 0).then(|| Duration::from_millis(self.sample_interval_ms))
     }
 
-    /// Says what was asked for and is not done.
-    pub(crate) fn warn_of_ignored(&self) {
-        if is_on(self.multithreaded) {
-            complain(format_args!("warning: MULTITHREADED is ignored: the embedded driver has one thread"));
-        }
+    /// Whether several threads are asked for, which this driver does not have.
+    pub(crate) fn is_multithreaded(&self) -> bool {
+        is_on(self.multithreaded)
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) fn run<T, F: Future<Output = Result<T, DriverError>>>(
     scenario: &netbench::scenario::Scenario,
     script: impl FnOnce(Traces, Arc<Statistics>) -> F,
 ) -> Result<End<T>, DriverError> {
-    options.warn_of_ignored();
+    if options.is_multithreaded() {
+        complain(format_args!("warning: MULTITHREADED is ignored: the embedded driver has one thread"));
+    }
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

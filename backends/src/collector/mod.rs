@@ -7,6 +7,7 @@ mod held_samples;
 mod proc_sample;
 mod result_file;
 mod result_reader;
+mod result_repair;
 mod result_writer;
 mod sampling;
 mod throughput;
@@ -17,7 +18,8 @@ pub use proc_sample::{ProcSample, ProcSampler};
 pub use result_file::{
     Bucket, Header, Histogram, InvalidStreamId, Sample, StartTime, Stat, StreamId, Totals,
 };
-pub use result_reader::{RESULT_FILE_BYTES_MAX, ResultFile, ResultFileError, read, repair};
+pub use result_reader::{RESULT_FILE_BYTES_MAX, ResultFile, ResultFileError, read};
+pub use result_repair::repair;
 pub use result_writer::ResultWriter;
 pub use throughput::{LINE_BYTES_MAX, READ_BYTES_MAX, ThroughputLine, ThroughputTail};
 

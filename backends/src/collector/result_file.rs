@@ -9,30 +9,34 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The first line of a result file: what was measured.
+/// The first line of a result file: what was measured. A line without `start_time` is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Header {
     /// Process id of the driver.
+    #[serde(default)]
     pub pid: u64,
     /// Name or path of the driver's program; the stock report takes its legend from the last path component.
+    #[serde(default)]
     pub driver: String,
     /// Path of the scenario file.
+    #[serde(default)]
     pub scenario: String,
     /// When the driver was started, by the wall clock.
     pub start_time: StartTime,
     /// The scenario's trace names; the keys of [`Sample::profiles`] are indices into this list.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub traces: Vec<String>,
 }
 
 /// A wall-clock time, in the form in which serde writes a [`SystemTime`].
+///
+/// The default, 1970, stands for an unknown one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default)]
 pub struct StartTime {
     /// Whole seconds since 1970-01-01 00:00 UTC.
     pub secs_since_epoch: u64,
     /// Nanoseconds within that second, 0 to 999,999,999.
+    #[serde(default)]
     pub nanos_since_epoch: u32,
 }
 
@@ -45,46 +49,47 @@ impl From<SystemTime> for StartTime {
 }
 
 /// One further line: what happened since the line before it, and gauges read at its end.
+///
+/// A line without `t` is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Sample {
     /// Milliseconds since the start of the driver, read from a monotonic clock.
     pub t: u64,
     /// Processor time over real time since the last line, in percent: 100 is one processor kept busy.
-    #[serde(skip_serializing_if = "is_default", serialize_with = "finite")]
+    #[serde(default, skip_serializing_if = "is_default", serialize_with = "finite")]
     pub cpu: f32,
     /// Context switches of all threads, voluntary and involuntary, since the last line.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub context_switches: u64,
     /// Resident memory in bytes, now.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub memory: u64,
     /// Virtual memory in bytes, now.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub virtual_memory: u64,
     /// Connections established since the last line.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connections: u64,
     /// Streams accepted since the last line.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub accept: u64,
     /// Connects since the last line, `total` in microseconds.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connect_time: Stat,
     /// Send operations since the last line, `total` in bytes.
     ///
     /// From a stock driver, only rates are known, for about a second at a time: `total` is the share of this line in
     /// what they stand for, and `count` the number of rates. Where there is no entry, nothing is known.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub send: BTreeMap<StreamId, Stat>,
     /// Receive operations since the last line, `total` in bytes; as for `send`.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub receive: BTreeMap<StreamId, Stat>,
     /// Durations of profiled operations since the last line in microseconds, by index of the trace name.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub profiles: BTreeMap<u64, Histogram>,
     /// What is known exactly, from the start of the driver until now.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub totals: Option<Totals>,
 }
 
@@ -105,6 +110,17 @@ impl Stat {
     pub fn add(&mut self, value: u64) {
         self.count = self.count.saturating_add(1);
         self.total = self.total.saturating_add(value);
+    }
+
+    /// Counts all events of `other`, too.
+    pub fn add_all(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.total = self.total.saturating_add(other.total);
+    }
+
+    /// Mean of the values, in the unit of `total`, if there are any.
+    pub fn mean(self) -> Option<f64> {
+        (self.count > 0).then(|| self.total as f64 / self.count as f64)
     }
 }
 
@@ -246,6 +262,27 @@ mod tests {
     fn unknown_keys_are_ignored_and_missing_ones_default() {
         let sample: Sample = serde_json::from_str(r#"{"t":5,"cycles":9,"allocs":{"count":1}}"#).unwrap();
         assert_eq!(sample, Sample { t: 5, ..Sample::default() });
+    }
+
+    #[test]
+    fn what_tells_a_line_from_any_other_json_is_required() {
+        for line in ["{}", "[]", r#"{"cpu":1}"#, r#"{"t":-1}"#, r#"{"start_time":{"secs_since_epoch":1}}"#] {
+            assert!(serde_json::from_str::<Sample>(line).is_err(), "{line}");
+        }
+        for line in ["{}", "[]", r#"{"t":1}"#, r#"{"pid":1,"start_time":{}}"#] {
+            assert!(serde_json::from_str::<Header>(line).is_err(), "{line}");
+        }
+        let header: Header = serde_json::from_str(r#"{"start_time":{"secs_since_epoch":1}}"#).unwrap();
+        assert_eq!(header.start_time, StartTime { secs_since_epoch: 1, nanos_since_epoch: 0 });
+    }
+
+    #[test]
+    fn stats_are_added_without_overflow() {
+        let mut stat = Stat { count: 1, total: u64::MAX };
+        stat.add_all(Stat { count: 3, total: 1 });
+        assert_eq!(stat, Stat { count: 4, total: u64::MAX });
+        assert_eq!(Stat { count: 4, total: 6 }.mean(), Some(1.5));
+        assert_eq!(Stat::default().mean(), None);
     }
 
     #[test]

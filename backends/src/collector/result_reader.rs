@@ -1,29 +1,42 @@
-//! Reads result files of any origin, and repairs those whose driver died.
+//! Reads result files of any origin, as far as they can be read.
 
 use super::result_file::{Header, Sample, Totals};
-use super::result_writer::ResultWriter;
-use serde::Deserialize;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Largest result file that is read. A line of 1 KiB every 100 ms gives this much in seven hours.
 pub const RESULT_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Longest line that is read in one piece, in bytes. A line names every stream of an interval, some 40 bytes each.
+const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// A result file as far as it could be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResultFile {
-    /// The first line.
+    /// The first line; the default if the file lacks it.
     pub header: Header,
+    /// Whether there is no header; its line is lost, or one of those that were skipped.
+    pub lacks_header: bool,
     /// The lines after it, in the order of the file.
     pub samples: Vec<Sample>,
     /// Whether the last line was cut off, which is what a killed writer leaves.
     pub truncated: bool,
-    /// Lines before the last one that are no samples, such as output of the driver that got between them.
+    /// Lines, without a truncated one, that are no samples, such as output of the driver that got between them.
     pub skipped_lines: usize,
 }
 
 impl ResultFile {
+    /// Lines of the file that are not blank, of whatever kind.
+    pub fn lines(&self) -> usize {
+        usize::from(!self.lacks_header) + self.samples.len() + self.unreadable_lines()
+    }
+
+    /// Lines of the file that are neither its header nor a sample: those that were skipped and a truncated one.
+    pub fn unreadable_lines(&self) -> usize {
+        self.skipped_lines + usize::from(self.truncated)
+    }
+
     /// All totals of the file as one: where several lines tell a figure, the last one is taken.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -57,156 +70,108 @@ pub enum ResultFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The first line is not a header.
-    #[error("the first line of {} is no netbench result header", path.display())]
+    /// The first line is not a header, and no other line is of the format.
+    #[error("the first line of {} is no netbench result header, and nothing after it is a result", path.display())]
     Header {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Lines of the file that are not blank, at least 1.
+        lines: usize,
+        /// What is wrong with the first line.
         source: serde_json::Error,
     },
 }
 
-/// Reads a result file. Lines that are no samples are skipped and counted; no bytes make this panic.
+/// Reads a result file. Lines of neither kind are skipped and counted; no bytes make this panic.
 ///
 /// # Errors
-/// The file cannot be read, is too large, or does not begin with a header.
+/// The file cannot be read, is too large, or has no line of the format.
 pub fn read(path: &Path) -> Result<ResultFile, ResultFileError> {
-    let bytes = read_bytes(path)?;
-    let mut lines = lines_of(&bytes);
-    let first = lines.next().ok_or_else(|| ResultFileError::Empty { path: path.to_owned() })?;
-    let header = serde_json::from_slice(first)
-        .map_err(|source| ResultFileError::Header { path: path.to_owned(), source })?;
-
-    let mut result = ResultFile { header, ..ResultFile::default() };
-    let mut last_was_bad = false;
-    for line in lines {
-        result.skipped_lines += usize::from(last_was_bad);
-        match serde_json::from_slice(line) {
-            Ok(sample) => {
-                result.samples.push(sample);
-                last_was_bad = false;
-            }
-            Err(_) => last_was_bad = true,
-        }
-    }
-    if last_was_bad {
-        let ends_with_newline = bytes.last() == Some(&b'\n');
-        result.truncated = !ends_with_newline;
-        result.skipped_lines += usize::from(ends_with_newline);
-    }
-    Ok(result)
-}
-
-/// Makes a result file valid for `s2n-netbench report-tree`, which aborts all of its work at one bad file.
-///
-/// What is no whole line of the format is removed; a missing header is put in place from `header`; a missing or
-/// empty file is created with it. A file that is valid stays untouched.
-///
-/// # Errors
-/// The file cannot be read or written, or is too large.
-pub fn repair(path: &Path, header: &Header) -> Result<(), ResultFileError> {
-    let original = match read_bytes(path) {
-        Err(ResultFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-        other => other?,
-    };
     let in_file = |source| ResultFileError::Io { path: path.to_owned(), source };
-    match repaired(&original) {
-        None => ResultWriter::create(path, header).map(drop).map_err(in_file),
-        Some(Repaired { needs_header, lines }) => {
-            let mut bytes = Vec::with_capacity(original.len() + 1);
-            if needs_header {
-                serde_json::to_writer(&mut bytes, header).map_err(|source| in_file(source.into()))?;
-                bytes.push(b'\n');
-            }
-            for line in lines {
-                bytes.extend_from_slice(line);
-                bytes.push(b'\n');
-            }
-            replace(path, &original, &bytes).map_err(in_file)
-        }
+    let mut input = BufReader::new(File::open(path).map_err(in_file)?.take(RESULT_FILE_BYTES_MAX + 1));
+    let mut reading = Reading::default();
+    let mut line = Vec::new();
+    while read_line(&mut input, &mut line).map_err(in_file)? {
+        reading.take_line(&line);
     }
-}
-
-/// The lines of a file that can stay.
-struct Repaired<'a> {
-    needs_header: bool,
-    lines: Vec<&'a [u8]>,
-}
-
-/// `None` if no line can stay.
-fn repaired(original: &[u8]) -> Option<Repaired<'_>> {
-    let mut lines = lines_of(original).peekable();
-    let first = lines.next_if(|line| is_stock_header(line));
-    let needs_header = first.is_none();
-    let mut kept: Vec<&[u8]> = first.into_iter().collect();
-    kept.extend(lines.filter(|line| is_stock_sample(line)));
-    if kept.is_empty() { None } else { Some(Repaired { needs_header, lines: kept }) }
-}
-
-/// Writes as little as possible: cutting the end off works on a full disk, too.
-fn replace(path: &Path, original: &[u8], wanted: &[u8]) -> io::Result<()> {
-    if original == wanted {
-        Ok(())
-    } else if original.starts_with(wanted) {
-        File::options().write(true).open(path)?.set_len(wanted.len() as u64)
-    } else if let Some(missing) = wanted.strip_prefix(original) {
-        File::options().append(true).open(path)?.write_all(missing)
-    } else {
-        // A rename, so that there is a whole file under this name at any moment.
-        let mut name = path.as_os_str().to_owned();
-        name.push(".repairing");
-        let temporary = PathBuf::from(name);
-        fs::write(&temporary, wanted)?;
-        fs::rename(&temporary, path)
-    }
-}
-
-/// The stock tools require every field but `traces`, where our [`Header`] lets each one default.
-fn is_stock_header(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Required {
-        #[serde(rename = "pid")]
-        _pid: u64,
-        #[serde(rename = "driver")]
-        _driver: String,
-        #[serde(rename = "scenario")]
-        _scenario: String,
-        #[serde(rename = "start_time")]
-        _start_time: std::time::SystemTime,
-    }
-    serde_json::from_slice::<Required>(line).is_ok() && serde_json::from_slice::<Header>(line).is_ok()
-}
-
-/// The stock tools require `t`.
-fn is_stock_sample(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Required {
-        #[serde(rename = "t")]
-        _t: u64,
-    }
-    serde_json::from_slice::<Required>(line).is_ok() && serde_json::from_slice::<Sample>(line).is_ok()
-}
-
-/// The lines that have anything in them.
-fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ResultFileError> {
-    let in_file = |source| ResultFileError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let mut file = File::open(path).map_err(in_file)?.take(RESULT_FILE_BYTES_MAX + 1);
-    file.read_to_end(&mut bytes).map_err(in_file)?;
-    if bytes.len() as u64 > RESULT_FILE_BYTES_MAX {
+    if input.get_ref().limit() == 0 {
         return Err(ResultFileError::TooLarge { path: path.to_owned() });
     }
-    Ok(bytes)
+    reading.into_result(path)
+}
+
+/// A result file that is being read.
+#[derive(Default)]
+struct Reading {
+    file: ResultFile,
+    has_header: bool,
+    /// Lines that are not blank.
+    lines: usize,
+    /// Why the first line is no header.
+    first_line_error: Option<serde_json::Error>,
+    /// What the last line is, if it is neither header nor sample.
+    bad_end: Option<BadEnd>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BadEnd {
+    WholeLine,
+    CutLine,
+}
+
+impl Reading {
+    fn take_line(&mut self, line: &[u8]) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        self.lines += 1;
+        self.file.skipped_lines += usize::from(self.bad_end.take().is_some());
+        let no_sample = match serde_json::from_slice(line) {
+            Ok(sample) => return self.file.samples.push(sample),
+            Err(error) => error,
+        };
+        // Output of the driver may stand before the header, too.
+        let error = match serde_json::from_slice(line) {
+            Ok(header) if !self.has_header => {
+                self.file.header = header;
+                self.has_header = true;
+                return;
+            }
+            Ok(_) => no_sample,
+            Err(no_header) => no_header,
+        };
+        if self.lines == 1 {
+            self.first_line_error = Some(error);
+        }
+        self.bad_end = Some(if line.ends_with(b"\n") { BadEnd::WholeLine } else { BadEnd::CutLine });
+    }
+
+    fn into_result(mut self, path: &Path) -> Result<ResultFile, ResultFileError> {
+        let path = || path.to_owned();
+        if !self.has_header && self.file.samples.is_empty() {
+            return Err(match self.first_line_error {
+                Some(source) => ResultFileError::Header { path: path(), lines: self.lines, source },
+                None => ResultFileError::Empty { path: path() },
+            });
+        }
+        self.file.lacks_header = !self.has_header;
+        self.file.truncated = self.bad_end == Some(BadEnd::CutLine);
+        self.file.skipped_lines += usize::from(self.bad_end == Some(BadEnd::WholeLine));
+        Ok(self.file)
+    }
+}
+
+/// Reads up to and including the next line feed, [`LINE_BYTES_MAX`] at most; `false` at the end of the input.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    Ok(input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', line)? > 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ResultWriter;
     use super::*;
+    use std::fs;
 
     const HEADER: &str = r#"{"pid":9,"driver":"tcp","scenario":"s.json","start_time":{"secs_since_epoch":1,"nanos_since_epoch":2}}"#;
 
@@ -236,50 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_at_any_byte_is_readable_after_the_repair() {
-        let whole = format!("{HEADER}\n{{\"t\":1,\"cpu\":2.5}}\n{{\"t\":2}}\n");
-        for cut in 0..=whole.len() {
-            let (_dir, path) = file_with(&whole.as_bytes()[..cut]);
-            repair(&path, &other_header()).unwrap();
-            let file = read(&path).unwrap();
-            assert!(!file.truncated && file.skipped_lines == 0, "cut at {cut}");
-            let bytes = fs::read(&path).unwrap();
-            assert_eq!(bytes.last(), Some(&b'\n'), "cut at {cut}");
-            if cut >= HEADER.len() {
-                assert_eq!(file.header.driver, "tcp", "cut at {cut}");
-                assert!(bytes.starts_with(HEADER.as_bytes()));
-            } else {
-                assert_eq!(file.header, other_header(), "cut at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_whole_file_stays_untouched() {
-        let whole = format!("{HEADER}\n{{\"t\":1,\"unknown\":[]}}\n");
-        let (_dir, path) = file_with(whole.as_bytes());
-        repair(&path, &other_header()).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), whole.as_bytes());
-    }
-
-    #[test]
-    fn a_missing_file_is_created_with_the_header() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("server.json");
-        repair(&path, &other_header()).unwrap();
-        assert_eq!(read(&path).unwrap(), ResultFile { header: other_header(), ..ResultFile::default() });
-    }
-
-    #[test]
-    fn lines_of_a_file_without_header_are_kept() {
-        let (_dir, path) = file_with(b"{}\nthread main panicked\n{\"t\":4}\n{\"cpu\":1}\n");
-        repair(&path, &other_header()).unwrap();
-        let file = read(&path).unwrap();
-        assert_eq!(file.header, other_header());
-        assert_eq!(file.samples, [Sample { t: 4, ..Sample::default() }]);
-    }
-
-    #[test]
     fn a_cut_last_line_is_told_from_a_foreign_line() {
         let (_dir, path) = file_with(format!("{HEADER}\nhello\n{{\"t\":1}}\n{{\"t\":").as_bytes());
         let file = read(&path).unwrap();
@@ -287,6 +208,31 @@ mod tests {
         let (_dir, path) = file_with(format!("{HEADER}\nhello\n").as_bytes());
         let file = read(&path).unwrap();
         assert_eq!((file.samples.len(), file.skipped_lines, file.truncated), (0, 1, false));
+    }
+
+    #[test]
+    fn what_is_no_line_of_the_format_is_counted() {
+        let (_dir, path) =
+            file_with(format!("{HEADER}\nnot json\n\n{{\"t\":100}}\n{{\"t\":-1}}\n[]\n{{}}\n").as_bytes());
+        let file = read(&path).unwrap();
+        assert_eq!((file.samples.len(), file.unreadable_lines(), file.lines()), (1, 4, 6));
+        let (_dir, path) = file_with(b"{\"pid\":\n{\"t\":1}\n");
+        let file = read(&path).unwrap();
+        assert_eq!((file.lacks_header, file.unreadable_lines(), file.lines()), (true, 1, 2));
+        let (_dir, path) = file_with(format!("listening\n{HEADER}\n{{\"t\":1}}\n").as_bytes());
+        let file = read(&path).unwrap();
+        assert_eq!((file.lacks_header, file.header.pid, file.unreadable_lines()), (false, 9, 1));
+        let (_dir, path) = file_with(&[0xff, 0xfe, 0, b'\n', b'{', b'}']);
+        assert!(matches!(read(&path), Err(ResultFileError::Header { lines: 2, .. })));
+    }
+
+    #[test]
+    fn a_line_without_end_is_read_in_bounded_pieces() {
+        let mut bytes = format!("{HEADER}\n").into_bytes();
+        bytes.resize(bytes.len() + LINE_BYTES_MAX as usize + 10, b'x');
+        let (_dir, path) = file_with(&bytes);
+        let file = read(&path).unwrap();
+        assert_eq!((file.unreadable_lines(), file.lines()), (2, 3));
     }
 
     #[test]
@@ -298,27 +244,5 @@ mod tests {
         assert!(matches!(error, ResultFileError::Header { .. }));
         assert!(error.to_string().contains("client.json"));
         assert!(matches!(read(Path::new("/nonexistent/x")), Err(ResultFileError::Io { .. })));
-    }
-
-    #[test]
-    fn no_bytes_make_the_reader_panic() {
-        // A linear congruential generator: the same garbage in every run.
-        let mut state = 1_u64;
-        for _ in 0..500 {
-            let mut bytes =
-                format!("{HEADER}\n{{\"t\":1,\"send\":{{\"0:0\":{{\"count\":1}}}}}}\n").into_bytes();
-            for _ in 0..3 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let at = (state >> 33) as usize % bytes.len();
-                bytes[at] = (state >> 24) as u8;
-            }
-            let (_dir, path) = file_with(&bytes);
-            if let Ok(file) = read(&path) {
-                let _ = file.totals();
-            }
-            repair(&path, &other_header()).unwrap();
-            let file = read(&path).unwrap();
-            assert!(!file.truncated && file.skipped_lines == 0);
-        }
     }
 }

@@ -27,6 +27,7 @@ mod logs;
 mod proc_fs;
 mod readiness;
 mod sock_diag;
+mod socket;
 mod sockets;
 mod tail;
 mod wait;

@@ -2,7 +2,8 @@
 
 use super::launch::Listen;
 use super::proc_fs;
-use super::sockets::{self, Socket, Transport};
+use super::socket::{Socket, Transport};
+use super::sockets;
 use russula_proto::StartFailure;
 use rustix::process::Pid;
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 //! The tables in `/proc/net` make the kernel walk through every connection there could be, which takes it
 //! milliseconds even when there is none. Asked this way it looks at listeners only.
 
-use super::sockets::{Socket, Transport};
+use super::socket::{Family, Socket, Transport};
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt,
@@ -26,13 +26,6 @@ const DONE: u16 = 3;
 const HEADER_LEN: usize = 16;
 const REQUEST_LEN: usize = 56;
 const ANSWER_LEN: usize = 72;
-
-/// The IP version of the sockets that are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
 
 /// The TCP listeners, or unconnected UDP sockets, on `port`.
 ///

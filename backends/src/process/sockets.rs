@@ -1,31 +1,11 @@
 //! The sockets of this host as the kernel lists them in `/proc/net/{tcp,tcp6,udp,udp6}` (`proc_net_tcp` in the
 //! documentation of the kernel).
 
-use super::sock_diag::{self, Family};
+use super::sock_diag;
+use super::socket::{Family, Socket, Transport};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// A transport whose sockets the kernel lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Tcp,
-    Udp,
-}
-
-/// One line of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) transport: Transport,
-    /// The address that it is bound to. IPv4 inside IPv6 is told as IPv4.
-    pub(super) local: SocketAddr,
-    /// A TCP socket in the state LISTEN, or a UDP socket that is not connected to one peer: it takes what comes.
-    pub(super) is_open_to_all: bool,
-    /// The user that made it.
-    pub(super) uid: u32,
-    /// Names the socket in `/proc/PID/fd`; 0 when no process holds it any more.
-    pub(super) inode: u64,
-}
 
 /// Whether two addresses stand for some common address. A wildcard of either family stands for all, since a socket
 /// bound to `::` takes IPv4 as well unless it asked not to, which the tables do not tell.

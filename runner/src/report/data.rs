@@ -1,15 +1,12 @@
 //! What the report shows beyond the summary: the content of all result files, bounded for the page.
 
-use super::{
-    histogram::Histogram,
-    samples::Sample,
-    series::{ProcessTotals, Series, Stat},
-};
+use super::{histogram::MergedHistogram, samples::Sample, series::Series};
 use crate::{
     hosts::{self, NamedHost, Role},
     summary::{DriverSummary, RepetitionSummary, Summary},
     units,
 };
+use backends::collector::{Stat, Totals};
 use std::{
     collections::BTreeMap,
     path::{Component, Path},
@@ -45,7 +42,7 @@ pub(crate) struct DriverData {
     /// In the order of the summary.
     pub(crate) repetitions: Vec<Vec<HostData>>,
     /// Durations of profiled operations by trace id, over all hosts and repetitions.
-    pub(crate) profiles: BTreeMap<u64, Histogram>,
+    pub(crate) profiles: BTreeMap<u64, MergedHistogram>,
     /// Time to open a connection in microseconds, over all hosts and repetitions.
     pub(crate) connect_time: Stat,
 }
@@ -65,7 +62,7 @@ pub(crate) struct HostData {
     /// Whether the bytes of `samples` are known.
     pub(crate) has_throughput: bool,
     /// What the kernel counted for the whole process.
-    pub(crate) totals: Option<ProcessTotals>,
+    pub(crate) totals: Totals,
 }
 
 /// Something that the reader of the report has to know about its data.
@@ -127,9 +124,9 @@ impl Reader<'_> {
         for host in hosts::named_hosts(repetition) {
             let about = format!("{about}, {}", host.name);
             let Some(content) = self.read_host(&about, &host) else { continue };
-            driver.connect_time.add(content.connect_time);
+            driver.connect_time.add_all(content.connect_time);
             for (id, histogram) in &content.profiles {
-                driver.profiles.entry(*id).or_default().add(histogram);
+                driver.profiles.entry(*id).or_default().merge(histogram);
             }
             series.push((about, host, content));
         }

@@ -1,7 +1,6 @@
 //! Distributions of durations: buckets from any source are added up, drawn and asked for quantiles.
 
-use super::series::Stat;
-use serde::{Deserialize, Deserializer};
+use backends::collector::{Bucket, Histogram, Stat};
 use std::collections::BTreeMap;
 
 /// Bars of a histogram for each factor of ten: fine enough to tell two modes apart, and several to each of the
@@ -12,12 +11,13 @@ const BARS_PER_DECADE: f64 = 10.0;
 const SMALLEST_US: f64 = 0.5;
 
 /// Count of durations by bucket. A bucket holds what is at least its lower and less than its upper bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Histogram {
+///
+/// Unlike a [`Histogram`] of a result file it can hold buckets that overlap, as those of different drivers do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MergedHistogram {
     /// Count and sum of all durations in microseconds, exact.
     pub(crate) stat: Stat,
-    #[serde(deserialize_with = "buckets")]
+    /// Counts by lower and upper bound.
     buckets: BTreeMap<(u64, u64), u64>,
 }
 
@@ -32,14 +32,26 @@ pub(crate) struct Bar {
     pub(crate) share: f64,
 }
 
-impl Histogram {
-    /// Adds all durations of `other`.
+impl MergedHistogram {
+    /// Adds all durations of a line of a result file.
     pub(crate) fn add(&mut self, other: &Histogram) {
-        self.stat.add(other.stat);
-        for (bounds, count) in &other.buckets {
-            let sum = self.buckets.entry(*bounds).or_default();
-            *sum = sum.saturating_add(*count);
+        self.stat.add_all(other.stat);
+        for Bucket { lower, upper, count } in &other.buckets {
+            self.add_bucket((*lower, *upper.max(lower)), *count);
         }
+    }
+
+    /// Adds all durations of `other`.
+    pub(crate) fn merge(&mut self, other: &MergedHistogram) {
+        self.stat.add_all(other.stat);
+        for (bounds, count) in &other.buckets {
+            self.add_bucket(*bounds, *count);
+        }
+    }
+
+    fn add_bucket(&mut self, bounds: (u64, u64), count: u64) {
+        let sum = self.buckets.entry(bounds).or_default();
+        *sum = sum.saturating_add(count);
     }
 
     /// The duration in microseconds that a `part` (0 to 1) of all durations does not exceed. It is as exact as
@@ -106,31 +118,15 @@ fn grid_value(bar: i32) -> f64 {
     10_f64.powf(f64::from(bar) / BARS_PER_DECADE)
 }
 
-fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<(u64, u64), u64>, D::Error> {
-    #[derive(Deserialize)]
-    struct Bucket {
-        lower: u64,
-        upper: u64,
-        count: u64,
-    }
-    let mut buckets = BTreeMap::new();
-    for Bucket { lower, upper, count } in Vec::<Bucket>::deserialize(deserializer)? {
-        let sum: &mut u64 = buckets.entry((lower, upper.max(lower))).or_default();
-        *sum = sum.saturating_add(count);
-    }
-    Ok(buckets)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn histogram(buckets: &[(u64, u64, u64)]) -> Histogram {
-        let buckets: Vec<_> = buckets
-            .iter()
-            .map(|(lower, upper, count)| format!(r#"{{"lower":{lower},"upper":{upper},"count":{count}}}"#))
-            .collect();
-        serde_json::from_str(&format!(r#"{{"buckets":[{}]}}"#, buckets.join(","))).expect("valid JSON")
+    fn histogram(buckets: &[(u64, u64, u64)]) -> MergedHistogram {
+        let buckets = buckets.iter().map(|&(lower, upper, count)| Bucket { lower, upper, count });
+        let mut merged = MergedHistogram::default();
+        merged.add(&Histogram { stat: Stat::default(), buckets: buckets.collect() });
+        merged
     }
 
     #[test]
@@ -141,7 +137,7 @@ mod tests {
         assert_eq!(histogram.quantile_us(0.7), Some(150.0));
         assert_eq!(histogram.quantile_us(0.95), Some(600.0));
         assert_eq!(histogram.quantile_us(1.0), Some(1000.0));
-        assert_eq!(Histogram::default().quantile_us(0.5), None);
+        assert_eq!(MergedHistogram::default().quantile_us(0.5), None);
     }
 
     #[test]
@@ -160,14 +156,14 @@ mod tests {
             assert!(bars.windows(2).all(|pair| pair[0].upper_us == pair[1].lower_us));
             assert!(bars.iter().all(|bar| bar.lower_us > 0.0));
         }
-        assert_eq!(Histogram::default().bars(), []);
+        assert_eq!(MergedHistogram::default().bars(), []);
         assert_eq!(histogram(&[(1, 2, 0)]).bars(), []);
     }
 
     #[test]
     fn sums_do_not_overflow() {
         let mut sum = histogram(&[(1, 2, u64::MAX)]);
-        sum.add(&histogram(&[(1, 2, 1)]));
+        sum.merge(&histogram(&[(1, 2, 1)]));
         assert_eq!(sum.quantile_us(1.0), Some(2.0));
     }
 }

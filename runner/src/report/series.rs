@@ -1,59 +1,17 @@
-//! Reads a netbench result file: JSON lines, the first about the process, each further one about an interval.
+//! What a result file says over time, bounded for the page.
 //!
 //! A result file may come from a driver that crashed, from a disk that was full or from another collector.
 //! What can be read is used; what cannot is said in [`Series::notes`], so that it can be shown.
 
 use super::{
-    histogram::Histogram,
+    histogram::MergedHistogram,
     samples::{Sample, Samples},
 };
 use crate::units;
-use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::Path,
+use backends::collector::{
+    self, RESULT_FILE_BYTES_MAX, ResultFile, ResultFileError, StartTime, Stat, StreamId, Totals,
 };
-
-/// Longest line that is read, in bytes. A line names every stream of an interval, which is some 40 bytes each.
-const MAX_LINE_BYTES: u64 = 16 << 20;
-
-/// A count of something and the sum of its values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Stat {
-    /// How many values.
-    pub(crate) count: u64,
-    /// Their sum; microseconds for times, bytes for data.
-    pub(crate) total: u64,
-}
-
-impl Stat {
-    /// Adds the values of `other`.
-    pub(crate) fn add(&mut self, other: Stat) {
-        self.count = self.count.saturating_add(other.count);
-        self.total = self.total.saturating_add(other.total);
-    }
-
-    /// Mean of the values, if there are any.
-    pub(crate) fn mean(self) -> Option<f64> {
-        (self.count > 0).then(|| self.total as f64 / self.count as f64)
-    }
-}
-
-/// What the kernel counted for the whole process, an extension of the netbench format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct ProcessTotals {
-    /// Times that the process gave up the processor.
-    pub(crate) voluntary_switches: Option<u64>,
-    /// Times that the processor was taken from it.
-    pub(crate) involuntary_switches: Option<u64>,
-    /// Bytes that it has sent by its own count, which it tells in lines before the last one.
-    sent_bytes: Option<u64>,
-    /// Bytes that it has received, likewise.
-    received_bytes: Option<u64>,
-}
+use std::{collections::BTreeMap, io, path::Path};
 
 /// The content of one result file.
 #[derive(Clone, Debug, Default)]
@@ -67,9 +25,9 @@ pub(crate) struct Series {
     /// Time to open a connection, in microseconds.
     pub(crate) connect_time: Stat,
     /// Durations of the scenario's profiled operations, by trace id, in microseconds.
-    pub(crate) profiles: BTreeMap<u64, Histogram>,
-    /// The last totals in the file.
-    pub(crate) totals: Option<ProcessTotals>,
+    pub(crate) profiles: BTreeMap<u64, MergedHistogram>,
+    /// What is known of the whole process.
+    pub(crate) totals: Totals,
     /// Names of the trace ids as the driver knows them.
     pub(crate) traces: Vec<String>,
     /// What could not be read, in words for the reader of the report.
@@ -78,81 +36,113 @@ pub(crate) struct Series {
 
 impl Series {
     /// Reads the file at `path` and joins its intervals to at most `max_samples`.
+    ///
+    /// # Errors
+    /// What the file system says. A file without any result is a series with a note.
     pub(crate) fn read(path: &Path, max_samples: usize) -> io::Result<Self> {
-        Self::parse(BufReader::new(File::open(path)?), max_samples)
+        let note = match collector::read(path) {
+            Ok(file) => return Ok(Self::of(file, max_samples)),
+            Err(ResultFileError::Io { source, .. }) => return Err(source),
+            Err(ResultFileError::Empty { .. }) => "is empty".to_owned(),
+            Err(ResultFileError::Header { lines, .. }) => unreadable(lines, lines),
+            Err(ResultFileError::TooLarge { .. }) => {
+                format!("is larger than {} and not shown", units::memory(RESULT_FILE_BYTES_MAX))
+            }
+        };
+        Ok(Self { notes: vec![note], ..Self::default() })
     }
 
-    fn parse(mut input: impl BufRead, max_samples: usize) -> io::Result<Self> {
-        let mut series = Series::default();
+    fn of(file: ResultFile, max_samples: usize) -> Self {
+        let mut series = Self {
+            start_s: seconds_since_1970(file.header.start_time),
+            totals: file.totals(),
+            notes: note(&file).into_iter().collect(),
+            ..Self::default()
+        };
+        let has_rates_only = has_rates_only(&file, &series.totals);
         let mut samples = Samples::new(max_samples);
-        let mut seen = Seen::default();
-        let mut line = Vec::new();
-        while read_line(&mut input, &mut line)? {
-            seen.lines += 1;
-            seen.ends_within_line = !line.ends_with(b"\n");
-            if line.trim_ascii().is_empty() {
-                seen.lines -= 1;
+        let mut time_ms = 0.0_f64;
+        for line in file.samples {
+            if has_only_totals(&line) {
                 continue;
             }
-            match serde_json::from_slice::<Line>(&line) {
-                Ok(interval) if interval.t.is_some_and(|t| t.is_finite() && t >= 0.0) => {
-                    seen.intervals += 1;
-                    seen.last_is_unreadable = false;
-                    seen.take_totals(interval.totals.as_ref());
-                    series.totals = interval.totals.or(series.totals);
-                    if interval.has_only_totals() {
-                        continue;
-                    }
-                    let begin_ms = seen.time_ms;
-                    // A clock that steps back makes an interval without duration, never a negative one.
-                    seen.time_ms = interval.t.unwrap_or_default().max(begin_ms);
-                    samples.push(series.take_interval(interval, begin_ms, seen.time_ms));
-                }
-                Ok(Line { t: None, start_time: Some(start), traces, .. }) => {
-                    series.start_s = Some(start.seconds());
-                    series.traces = traces;
-                    seen.last_is_unreadable = false;
-                }
-                Ok(_) | Err(_) => {
-                    seen.unreadable += 1;
-                    seen.last_is_unreadable = true;
-                }
-            }
+            let begin_ms = time_ms;
+            // A clock that steps back makes an interval without duration, never a negative one.
+            time_ms = begin_ms.max(line.t as f64);
+            samples.push(series.take_interval(line, begin_ms, time_ms));
         }
         series.samples = samples.into_vec();
-        if seen.has_rates_only() {
+        if has_rates_only {
             forget_partly_known_end(&mut series.samples);
         } else {
             // What is 0 is left out, so all is known.
             series.samples.iter_mut().for_each(|sample| sample.bytes_known_ms = sample.duration_ms());
         }
-        series.notes.extend(seen.note());
-        Ok(series)
+        series.traces = file.header.traces;
+        series
     }
 
-    fn take_interval(&mut self, line: Line, begin_ms: f64, end_ms: f64) -> Sample {
-        let was_sampled = line.was_sampled();
-        let Line { cpu, memory, connect_time, send, receive, profiles, .. } = line;
-        let tells_bytes = send.is_some() || receive.is_some();
+    fn take_interval(&mut self, line: collector::Sample, begin_ms: f64, end_ms: f64) -> Sample {
+        let tells_bytes = !line.send.is_empty() || !line.receive.is_empty();
         self.has_throughput |= tells_bytes;
-        self.connect_time.add(connect_time.unwrap_or_default());
-        for (id, histogram) in profiles {
-            self.profiles.entry(id).or_default().add(&histogram);
+        self.connect_time.add_all(line.connect_time);
+        for (id, histogram) in &line.profiles {
+            self.profiles.entry(*id).or_default().add(histogram);
         }
-        let bytes = |streams: Option<BTreeMap<String, Stat>>| {
-            let stats = streams.unwrap_or_default().into_values();
-            stats.fold(0_u64, |sum, stat| sum.saturating_add(stat.total))
+        let bytes = |streams: &BTreeMap<StreamId, Stat>| {
+            streams.values().fold(0_u64, |sum, stat| sum.saturating_add(stat.total))
         };
         Sample {
             begin_ms,
             end_ms,
-            sent_bytes: bytes(send),
-            received_bytes: bytes(receive),
+            sent_bytes: bytes(&line.send),
+            received_bytes: bytes(&line.receive),
             bytes_known_ms: if tells_bytes { end_ms - begin_ms } else { 0.0 },
-            cpu_percent: Some(cpu.unwrap_or_default()).filter(|percent| was_sampled && percent.is_finite()),
-            memory_bytes: Some(memory).filter(|bytes| *bytes > 0),
+            cpu_percent: (was_sampled(&line) && line.cpu.is_finite()).then(|| line.cpu.into()),
+            memory_bytes: Some(line.memory).filter(|bytes| *bytes > 0),
         }
     }
+}
+
+/// What a reader has to know about the file.
+fn note(file: &ResultFile) -> Option<String> {
+    match file.unreadable_lines() {
+        0 => file.samples.is_empty().then(|| "has no measurements".to_owned()),
+        1 if file.truncated => Some("ends in the middle of a line; everything before it is shown".to_owned()),
+        count => Some(unreadable(count, file.lines())),
+    }
+}
+
+fn unreadable(count: usize, lines: usize) -> String {
+    let grouped = |number: usize| units::grouped(number as u64);
+    format!("{} of {} lines are not in the netbench result format", grouped(count), grouped(lines))
+}
+
+/// A host that does not know the time says that it is 1970.
+fn seconds_since_1970(start: StartTime) -> Option<f64> {
+    (start != StartTime::default())
+        .then(|| start.secs_since_epoch as f64 + f64::from(start.nanos_since_epoch) / 1e9)
+}
+
+/// Whether a process was looked at. No process has no memory; one that has ended has none of both.
+fn was_sampled(line: &collector::Sample) -> bool {
+    line.cpu != 0.0 || line.memory > 0
+}
+
+/// Whether it ends the file with what is known of the whole process, and tells nothing of an interval.
+fn has_only_totals(line: &collector::Sample) -> bool {
+    let measured = line.connect_time != Stat::default()
+        || !line.send.is_empty()
+        || !line.receive.is_empty()
+        || !line.profiles.is_empty();
+    line.totals.is_some() && !was_sampled(line) && !measured
+}
+
+/// Whether the bytes come from rates that the driver tells now and then, so that a sample without bytes is one
+/// that no rate covers. A collector that writes totals writes those of the bytes, too, if the driver counts them.
+fn has_rates_only(file: &ResultFile, totals: &Totals) -> bool {
+    file.samples.iter().any(|line| line.totals.is_some())
+        && totals.sent_bytes.or(totals.received_bytes).is_none()
 }
 
 /// A driver's rates hold for a second or so that ends within a sample: the bytes of that sample are known in part
@@ -165,108 +155,17 @@ fn forget_partly_known_end(samples: &mut [Sample]) {
     }
 }
 
-/// Both kinds of line in one, told apart by whether there is a `t`. The netbench collector leaves out what is
-/// 0 (`netbench/src/stats.rs`).
-#[derive(Deserialize)]
-struct Line {
-    start_time: Option<StartTime>,
-    #[serde(default)]
-    traces: Vec<String>,
-    t: Option<f64>,
-    cpu: Option<f64>,
-    #[serde(default)]
-    memory: u64,
-    connect_time: Option<Stat>,
-    send: Option<BTreeMap<String, Stat>>,
-    receive: Option<BTreeMap<String, Stat>>,
-    #[serde(default)]
-    profiles: BTreeMap<u64, Histogram>,
-    totals: Option<ProcessTotals>,
-}
-
-impl Line {
-    /// Whether a process was looked at. No process has no memory; one that has ended has none of both.
-    fn was_sampled(&self) -> bool {
-        self.cpu.is_some() || self.memory > 0
-    }
-
-    /// Whether it ends the file with what is known of the whole process, and tells nothing of an interval.
-    fn has_only_totals(&self) -> bool {
-        let measured = self.connect_time.is_some()
-            || self.send.is_some()
-            || self.receive.is_some()
-            || !self.profiles.is_empty();
-        self.totals.is_some() && !self.was_sampled() && !measured
-    }
-}
-
-#[derive(Deserialize)]
-struct StartTime {
-    secs_since_epoch: u64,
-    #[serde(default)]
-    nanos_since_epoch: u32,
-}
-
-impl StartTime {
-    fn seconds(&self) -> f64 {
-        self.secs_since_epoch as f64 + f64::from(self.nanos_since_epoch) / 1e9
-    }
-}
-
-/// What reading has come across so far.
-#[derive(Default)]
-struct Seen {
-    lines: u64,
-    intervals: u64,
-    unreadable: u64,
-    last_is_unreadable: bool,
-    ends_within_line: bool,
-    time_ms: f64,
-    has_totals: bool,
-    has_total_bytes: bool,
-}
-
-impl Seen {
-    fn take_totals(&mut self, totals: Option<&ProcessTotals>) {
-        self.has_totals |= totals.is_some();
-        self.has_total_bytes |= totals.is_some_and(|t| t.sent_bytes.or(t.received_bytes).is_some());
-    }
-
-    /// Whether the bytes come from rates that the driver tells now and then, so that a sample without bytes is one
-    /// that no rate covers. A collector that writes totals writes those of the bytes, too, if the driver counts them.
-    fn has_rates_only(&self) -> bool {
-        self.has_totals && !self.has_total_bytes
-    }
-
-    fn note(&self) -> Option<String> {
-        if self.lines == 0 {
-            return Some("is empty".to_owned());
-        }
-        if self.unreadable == 1 && self.last_is_unreadable && self.ends_within_line && self.lines > 1 {
-            return Some("ends in the middle of a line; everything before it is shown".to_owned());
-        }
-        if self.unreadable > 0 {
-            let (unreadable, lines) = (units::grouped(self.unreadable), units::grouped(self.lines));
-            return Some(format!("{unreadable} of {lines} lines are not in the netbench result format"));
-        }
-        (self.intervals == 0).then(|| "has no measurements".to_owned())
-    }
-}
-
-/// Reads up to and including the next line feed; `false` at the end of the input.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    Ok(input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', line)? > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const HEADER: &str = r#"{"pid":1,"driver":"tcp","scenario":"s","start_time":{"secs_since_epoch":100,"nanos_since_epoch":500000000},"traces":["request"]}"#;
 
     fn parse(text: &str) -> Series {
-        Series::parse(text.as_bytes(), 2_000).expect("reading from memory does not fail")
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        fs::write(file.path(), text).expect("writable");
+        Series::read(file.path(), 2_000).expect("the file is there")
     }
 
     #[test]
@@ -286,7 +185,7 @@ mod tests {
         let second = series.samples[1];
         assert_eq!((second.begin_ms, second.end_ms, second.memory_bytes), (100.0, 350.0, None));
         assert_eq!(series.connect_time.mean(), Some(150.0));
-        assert_eq!(series.totals.and_then(|t| t.voluntary_switches), Some(3));
+        assert_eq!(series.totals.voluntary_switches, Some(3));
     }
 
     #[test]
@@ -308,7 +207,7 @@ mod tests {
             points,
             [(100.0, Some(10_000.0), Some(50.0), Some(9)), (200.0, Some(0.0), Some(0.0), Some(9))]
         );
-        assert_eq!(series.totals.and_then(|t| t.voluntary_switches), Some(3));
+        assert_eq!(series.totals.voluntary_switches, Some(3));
 
         let unsampled = parse(&format!("{HEADER}\n{{\"t\":207,\"totals\":{{}}}}\n"));
         assert_eq!((unsampled.samples.len(), unsampled.notes), (0, vec![]));
@@ -359,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_does_not_know_its_start_is_shown() {
+        let lost = parse("{\"pid\":\n{\"t\":100}\n");
+        assert_eq!((lost.start_s, lost.samples.len()), (None, 1));
+        assert_eq!(lost.notes, ["1 of 2 lines are not in the netbench result format"]);
+
+        // As a repair leaves it.
+        let repaired = parse("{\"pid\":0,\"start_time\":{\"secs_since_epoch\":0}}\n{\"t\":100}\n");
+        assert_eq!((repaired.start_s, repaired.samples.len()), (None, 1));
+        assert_eq!(repaired.notes, Vec::<String>::new());
+    }
+
+    #[test]
     fn profiles_are_summed_over_lines() {
         let line = r#"{"t":TIME,"profiles":{"0":{"stat":{"count":2,"total":30},"buckets":[{"lower":8,"upper":16,"count":2}]}}}"#;
         let lines: Vec<_> = ["1", "2"].iter().map(|time| line.replace("TIME", time)).collect();
@@ -373,14 +284,5 @@ mod tests {
         let series = parse(&format!("{HEADER}\n{{\"t\":100}}\n{{\"t\":50}}\n{{\"t\":200}}\n"));
         let times: Vec<_> = series.samples.iter().map(|s| (s.begin_ms, s.end_ms)).collect();
         assert_eq!(times, [(0.0, 100.0), (100.0, 200.0)]);
-    }
-
-    #[test]
-    fn a_line_without_end_is_read_in_bounded_pieces() {
-        let mut text = HEADER.as_bytes().to_vec();
-        text.push(b'\n');
-        text.resize(text.len() + MAX_LINE_BYTES as usize + 10, b'x');
-        let series = Series::parse(&text[..], 10).expect("reading from memory does not fail");
-        assert_eq!(series.notes, ["2 of 3 lines are not in the netbench result format"]);
     }
 }

@@ -61,7 +61,7 @@ fn row(host: &NamedHost<'_>, data: Option<&HostData>) -> String {
     let bytes = |value: &Option<u64>, short: fn(u64) -> String| {
         value.map(|b| (short(b), format!("{} bytes", units::grouped(b))))
     };
-    let switches = data.and_then(|data| data.totals).and_then(|totals| {
+    let switches = data.map(|data| data.totals).and_then(|totals| {
         let (voluntary, involuntary) = (totals.voluntary_switches?, totals.involuntary_switches?);
         let (short, long) = (units::grouped(voluntary), units::grouped(involuntary));
         let full = format!("{short} voluntary, {long} involuntary");

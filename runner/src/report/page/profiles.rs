@@ -5,14 +5,14 @@ use crate::{
     report::{
         data::RunData,
         figures::{self, Distribution},
-        histogram::Histogram,
+        histogram::MergedHistogram,
         html::{escaped, json_element},
         palette,
-        series::Stat,
     },
     summary::Summary,
     units,
 };
+use backends::collector::Stat;
 use std::collections::BTreeSet;
 
 /// The quantiles of the table.
@@ -76,7 +76,7 @@ fn connect_time(summary: &Summary, data: &RunData) -> String {
     )
 }
 
-fn row(index: usize, driver: &str, stat: Stat, histogram: Option<&Histogram>) -> String {
+fn row(index: usize, driver: &str, stat: Stat, histogram: Option<&MergedHistogram>) -> String {
     let duration = |micros: Option<f64>| {
         let text = micros.map(|micros| (units::seconds(micros / 1e6), format!("{micros} µs")));
         format!("<td>{}</td>", value_with_full(text))
