@@ -15,5 +15,6 @@ pub mod local;
 pub mod process;
 pub mod scenario;
 pub mod tcp;
+pub mod work;
 #[cfg(target_os = "linux")]
 pub mod worker;
