@@ -66,8 +66,6 @@ impl DriverPrograms {
             args,
             env: self.environment(driver, result),
             env_remove: vec!["RUST_LOG".into()],
-            arg0: None,
-            working_dir: None,
             stdout,
             stderr: log("stderr"),
             listen: self.listen(),
