@@ -39,6 +39,9 @@ pub struct Listen {
     pub address: IpAddr,
     /// The port, not 0.
     pub port: u16,
+    /// Whether the server may bind its port at all addresses, whatever `address` is, as the drivers of netbench do.
+    /// Then the port must be free at each of them.
+    pub may_bind_everywhere: bool,
 }
 
 /// The files that a driver writes to.

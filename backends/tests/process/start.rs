@@ -85,7 +85,11 @@ fn a_port_in_use_is_an_error_before_anything_is_started() {
         [wildcard.local_addr(), specific.local_addr(), udp.local_addr()].map(|a| a.expect("bound").port());
     for (port, kind) in ports.into_iter().zip(["TCP listener", "TCP listener", "UDP socket"]) {
         let mut launch = bench.shell("exit 0");
-        launch.listen = Some(Listen { address: "127.0.0.1".parse().expect("an address"), port });
+        launch.listen = Some(Listen {
+            address: "127.0.0.1".parse().expect("an address"),
+            port,
+            may_bind_everywhere: false,
+        });
         let failure = Process::spawn(&launch, &bench.guard()).expect_err("the port is in use");
         assert!(matches!(failure, StartFailure::PortInUse { port: named, .. } if named == port), "{failure}");
         let text = failure.to_string();
