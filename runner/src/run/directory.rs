@@ -1,6 +1,7 @@
 //! The directory of a run; [`backends::layout`] says what lies where.
 
 use super::{Plan, RunError, ScenarioSource};
+use crate::files;
 use crate::summary::Summary;
 use backends::hosts::Hosts;
 use backends::layout;
@@ -174,19 +175,10 @@ impl RunDirectory {
         self.replace("run.json", &*record)
     }
 
-    /// Replaces a file as a whole, so that a reader never sees half of it.
     fn replace(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RunError> {
         let path = self.path.join(name);
-        let new = self.path.join(format!(".{name}.new"));
-        let written = serde_json::to_vec_pretty(value)
-            .map_err(io::Error::from)
-            .and_then(|json| fs::write(&new, json))
-            .and_then(|()| fs::rename(&new, &path));
-        written.map_err(|source| {
-            // On a full disk half of it may be there.
-            let _ = fs::remove_file(&new);
-            RunError::File { path, source }
-        })
+        let json = serde_json::to_vec_pretty(value).map_err(io::Error::from);
+        json.and_then(|json| files::replace(&path, &json)).map_err(|source| RunError::File { path, source })
     }
 }
 
