@@ -144,7 +144,7 @@ impl RunDirectory {
         stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES)
     }
 
-    /// Says in `run.json` why there is no summary, as far as it can be written.
+    /// Says in `run.json` why the run could not be carried out, as far as it can be written.
     pub fn note_failure(&self, error: &RunError) {
         let noted = self.update_record(|value| {
             value["state"] = "failed".into();

@@ -1,11 +1,12 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
 use super::pause::Pause;
+use super::record::Record;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
-use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain};
 use crate::hosts::status_word;
-use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use crate::summary::{RepetitionSummary, Status, Summary};
 use crate::units;
 use backends::hosts::Hosts;
 use backends::layout::Turn;
@@ -50,8 +51,8 @@ pub fn run(
     progress: &Progress,
     interrupts: Interrupts,
 ) -> Result<Outcome, RunError> {
-    let started = Instant::now();
-    let mut execution = Execution::begin(plan, hosts, directory, progress, interrupts)?;
+    let record = Record::begin(plan, directory);
+    let mut execution = Execution::begin(plan, hosts, record, directory, progress, interrupts)?;
     directory.write_state("running")?;
     let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
     let total = plan.repeat * u32::from(drivers);
@@ -62,36 +63,14 @@ pub fn run(
             break;
         }
     }
-    let (mut ending, driver_summaries) = execution.end()?;
+    let (mut ending, record) = execution.end()?;
     progress.phase("taking the hosts back");
     for left in hosts.release() {
         progress.message(&format!("error: {left}"));
         ending.worse(Verdict::infrastructure(left));
     }
     progress.clear();
-    let mut summary = Summary {
-        run_id: directory.run_id().to_string(),
-        status: ending.status,
-        scenario: plan.scenario.name().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: directory.started().to_string(),
-        duration_s: started.elapsed().as_secs_f64(),
-        error: ending.error,
-        machine: machine::describe(),
-        traces: plan.scenario.traces().to_vec(),
-        drivers: driver_summaries,
-    };
-    let written = directory.write_summary(&summary).and_then(|()| directory.write_state("done"));
-    let (is_written, mut exit_code) = (written.is_ok(), ending.exit_code);
-    if let Err(error) = written {
-        // What is known is shown all the same.
-        progress.message(&format!("error: {error}"));
-        if summary.status == Status::Ok {
-            (summary.status, exit_code) = (Status::Failed, error.exit_code());
-        }
-        summary.error.get_or_insert(error.to_string());
-    }
-    Ok(Outcome { summary, is_written, exit_code })
+    Ok(record.finish(ending, directory, progress))
 }
 
 struct Execution<'a> {
@@ -104,7 +83,7 @@ struct Execution<'a> {
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
     unreached: Unreached,
-    summaries: Vec<DriverSummary>,
+    record: Record,
     verdict: Verdict,
     /// Of the last repetition.
     last_error: Option<String>,
@@ -118,6 +97,7 @@ impl<'a> Execution<'a> {
     fn begin(
         plan: &'a Plan,
         hosts: &'a mut dyn Hosts,
+        record: Record,
         directory: &'a RunDirectory,
         progress: &'a Progress,
         mut interrupts: Interrupts,
@@ -146,11 +126,6 @@ impl<'a> Execution<'a> {
             coordinators.add(config, addresses)
         };
         let groups = (add(Group::Server), add(Group::Client));
-        let summaries = plan
-            .drivers
-            .iter()
-            .map(|driver| DriverSummary { driver: driver.name.clone(), repetitions: vec![] });
-        let summaries = summaries.collect();
         Ok(Self {
             plan,
             hosts,
@@ -161,7 +136,7 @@ impl<'a> Execution<'a> {
             coordinators,
             groups,
             unreached: Unreached::default(),
-            summaries,
+            record,
             verdict: Verdict::OK,
             last_error: None,
             interrupted: false,
@@ -341,7 +316,7 @@ impl<'a> Execution<'a> {
             self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
         }
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
-        self.summaries[usize::from(turn.driver)].repetitions.push(summary);
+        self.record.add(turn.driver, summary, self.directory);
         self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });
     }
@@ -377,11 +352,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Lets the workers go.
-    fn end(mut self) -> Result<(Verdict, Vec<DriverSummary>), RunError> {
+    fn end(mut self) -> Result<(Verdict, Record), RunError> {
         if !self.killed {
             self.progress.phase("letting the workers go");
             self.coordinators.finish()?;
         }
-        Ok((self.verdict, self.summaries))
+        Ok((self.verdict, self.record))
     }
 }

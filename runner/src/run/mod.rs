@@ -11,6 +11,7 @@ mod machine;
 mod pause;
 mod plan;
 mod progress;
+mod record;
 mod unreached;
 mod verdict;
 

@@ -87,6 +87,36 @@ fn the_runner_is_killed() {
 }
 
 #[test]
+fn what_was_measured_before_the_runner_is_killed_is_kept() {
+    let bench = Bench::new();
+    waiting_driver(&bench);
+    let running = bench.local(&["--driver", "embedded", "--driver", "waiting"]);
+    bench.expect_file("client-runs");
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().stdout, "", "the table comes at the end");
+    bench.expect_nothing_alive(LEFT_MAX);
+    let summary = bench.summary();
+    assert_eq!(summary["status"], "running");
+    let finished = &summary["drivers"][0]["repetitions"][0];
+    assert_eq!(finished["status"], "ok");
+    assert!(finished["clients"][0]["received_bytes"].as_u64() > Some(0), "{summary:#}");
+    assert_eq!(summary["drivers"][1]["repetitions"], serde_json::json!([]));
+    assert_eq!(read_json(&bench.run_directory().join("run.json"))["state"], "running");
+    bench.run(&["report", "runs/latest"]).expect_code(0);
+    assert!(bench.read("report/index.html").contains("badge unfinished"));
+}
+
+#[test]
+fn the_runner_is_killed_in_the_first_repetition() {
+    let bench = Bench::new();
+    let running = run_under_way(&bench);
+    running.signal(Signal::KILL);
+    running.end();
+    assert_eq!(bench.summary()["status"], "running");
+    bench.run(&["report", "runs/latest"]).expect_code(0);
+}
+
+#[test]
 fn the_runner_is_killed_while_a_server_starts() {
     let bench = Bench::new();
     bench.fake("mute", "trap '' TERM; touch $BENCH/server-runs; while :; do sleep 0.1; done", "exec $CLIENT");
