@@ -5,6 +5,7 @@ mod directory;
 mod error;
 mod execute;
 mod explain;
+mod given_up;
 mod interrupt;
 mod limits;
 mod machine;

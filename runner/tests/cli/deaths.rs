@@ -184,11 +184,17 @@ fn the_guards_are_killed() {
 fn a_worker_that_does_not_answer_any_more() {
     let bench = Bench::new();
     waiting_driver(&bench);
-    let running = bench.local(&["--driver", "waiting", "--timeout", "300ms", "--kill-grace", "100ms"]);
+    let limits = ["--timeout", "300ms", "--kill-grace", "100ms"];
+    let running = bench.local(&[&["--driver", "waiting", "--repeat", "3"], &limits[..]].concat());
     bench.expect_file("client-runs");
     kill_process(bench.one(Kind::Worker("client")), Signal::STOP).expect("stopped");
     // The deadline 'programs stopped', and the time to take the host back.
     let finished = running.end_within(Duration::from_secs(20));
     finished.expect_code(5).expect_stderr(&["client 127.0.101.1"]);
+    let summary = bench.summary();
+    let repetitions = summary["drivers"][0]["repetitions"].as_array().map(Vec::len);
+    assert_eq!(repetitions, Some(1), "no repetition without a worker that was given up: {summary:#}");
+    let error = summary["error"].as_str().unwrap_or_default();
+    assert!(error.contains("ended after 1 of 3 repetitions: "), "{error}");
     bench.expect_nothing_alive(LEFT_MAX);
 }
