@@ -79,6 +79,8 @@ pub fn status_word(status: Status) -> &'static str {
         Status::Ok => "ok",
         Status::Failed => "failed",
         Status::Interrupted => "interrupted",
+        // Whoever reads it cannot know whether somebody still works on it.
+        Status::Running => "unfinished",
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod causes;
 pub mod command;
+mod files;
 pub mod hosts;
 pub mod report;
 pub mod run;

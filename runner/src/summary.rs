@@ -1,4 +1,4 @@
-//! `summary.json`: what a run came to, per driver, repetition and host.
+//! `summary.json`: what a run came to, per driver, repetition and host. It is replaced after each repetition.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Summary {
     /// Name of the run and of its directory.
     pub run_id: String,
-    /// The worst of the repetitions.
+    /// The worst of the repetitions, once the run has ended.
     pub status: Status,
     /// Name of the scenario, as in `results/<scenario>/`.
     pub scenario: String,
@@ -40,6 +40,9 @@ pub enum Status {
     Failed,
     /// The user stopped it.
     Interrupted,
+    /// The run is still under way, or its orchestrator was ended by force: what is there is what had ended by then.
+    /// Never the status of a repetition.
+    Running,
 }
 
 /// What is known about a machine.

@@ -62,7 +62,7 @@ impl Style {
             (false, _) => word.to_owned(),
             (true, Status::Ok) => format!("\x1b[32m{word}\x1b[0m"),
             (true, Status::Failed) => format!("\x1b[1;31m{word}\x1b[0m"),
-            (true, Status::Interrupted) => format!("\x1b[33m{word}\x1b[0m"),
+            (true, Status::Interrupted | Status::Running) => format!("\x1b[33m{word}\x1b[0m"),
         }
     }
 }
@@ -71,7 +71,7 @@ fn color(status: Status) -> Color {
     match status {
         Status::Ok => Color::DarkGreen,
         Status::Failed => Color::DarkRed,
-        Status::Interrupted => Color::DarkYellow,
+        Status::Interrupted | Status::Running => Color::DarkYellow,
     }
 }
 

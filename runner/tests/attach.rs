@@ -170,6 +170,33 @@ fn an_attach_after_one_that_was_killed_begins_anew() {
     assert_eq!(site.summary()["drivers"][0]["repetitions"].as_array().expect("a list").len(), 2);
 }
 
+#[test]
+fn a_worker_that_is_given_up_ends_the_run() {
+    let site = Site::new();
+    let client = site.client(&[]);
+    let absent = site.free_address();
+    let more = ["--ready-timeout", "300ms", "--repeat", "3"];
+    site.attach(&absent, &client.address, &more, Stdio::null()).expect_code(5);
+    expect_one_of_three(&site.summary(), "the deadline 'workers ready' passed");
+}
+
+#[test]
+fn a_worker_that_refuses_ends_the_run() {
+    let site = Site::new();
+    let (server, client) = (site.server("127.0.0.1:0", &["--run", "monday"]), site.client(&[]));
+    let mut attach = site.attach(&server.address, &client.address, &["--repeat", "3"], Stdio::null());
+    attach.expect_code(3);
+    expect_one_of_three(&site.summary(), "the worker refuses");
+}
+
+/// The first repetition has failed for this reason and there is no other.
+#[track_caller]
+fn expect_one_of_three(summary: &Value, reason: &str) {
+    assert_eq!(summary["drivers"][0]["repetitions"].as_array().map(Vec::len), Some(1), "{summary:#}");
+    let error = summary["error"].as_str().unwrap_or_default();
+    assert!(error.contains("ended after 1 of 3 repetitions: ") && error.contains(reason), "{error}");
+}
+
 /// The directory of one test.
 struct Site {
     dir: TempDir,

@@ -185,6 +185,27 @@ fn an_interrupted_run_without_hosts_has_a_page() {
 }
 
 #[test]
+fn a_run_under_way_is_marked_as_unfinished() {
+    let (run_dir, mut summary) = run(&small());
+    summary.status = Status::Running;
+    summary.drivers[1].repetitions.clear();
+    fixture::write_summary(run_dir.path(), &summary);
+    let html = page_of(run_dir.path()).html;
+    assert!(html.contains("<span class=\"badge unfinished\">unfinished</span>"));
+    assert!(html.contains("Unfinished: the run was under way"));
+    assert!(html.contains("embedded · repetition 1"), "what is there is shown");
+}
+
+#[test]
+fn a_run_in_its_first_repetition_has_a_page() {
+    let (run_dir, mut summary) = run(&small());
+    summary.status = Status::Running;
+    summary.drivers.iter_mut().for_each(|driver| driver.repetitions.clear());
+    fixture::write_summary(run_dir.path(), &summary);
+    assert!(page_of(run_dir.path()).html.contains("badge unfinished"));
+}
+
+#[test]
 fn unknown_is_never_shown_as_zero() {
     let (run_dir, mut summary) = run(&small());
     summary.drivers.truncate(1);

@@ -3,7 +3,8 @@
 use super::CommandError;
 use super::options::RunOptions;
 use crate::run::{
-    self, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError, ScenarioSource,
+    self, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError,
+    ScenarioSource,
 };
 use backends::hosts::{AttachedHosts, Hosts};
 use clap::Args;
@@ -60,12 +61,11 @@ impl Attach {
                 )));
             }
         }
-        let drivers = self.run.driver_names()?.into_iter().map(|name| PlannedDriver {
-            name: name.to_string(),
-            // The workers' own command lines say which programs these are.
-            server: PathBuf::new(),
-            client: PathBuf::new(),
-        });
+        let drivers = self
+            .run
+            .driver_names()?
+            .into_iter()
+            .map(|name| PlannedDriver { name: name.to_string(), programs: DriverPrograms::OnWorkers {} });
         let drivers: Vec<PlannedDriver> = drivers.collect();
         let plan = Plan {
             run: self.run_id.clone(),

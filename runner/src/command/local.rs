@@ -3,7 +3,8 @@
 use super::options::{self, RunOptions};
 use super::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, WORKER};
 use crate::run::{
-    self, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError, ScenarioSource,
+    self, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError,
+    ScenarioSource,
 };
 use backends::drivers::{DriverName, DriverPaths, Role};
 use backends::hosts::Hosts;
@@ -103,8 +104,8 @@ impl Local {
             worker: std::env::current_exe().map_err(RunError::OwnPath)?,
             worker_args: vec![WORKER.into()],
             common_args: self.worker_args(directory, &plan, &scenario_file, collector),
-            server_args: driver_args(&programs.drivers, |driver| &driver.server),
-            client_args: driver_args(&programs.drivers, |driver| &driver.client),
+            server_args: programs.server_args.clone(),
+            client_args: programs.client_args.clone(),
             out: directory.path().to_owned(),
             servers: plan.scenario.servers().len(),
             clients: plan.scenario.clients().len(),
@@ -146,7 +147,7 @@ impl Local {
 /// A driver and its programs; the embedded one has none of its own.
 enum Found {
     Embedded(DriverName),
-    Programs(PlannedDriver),
+    Programs { name: DriverName, server: PathBuf, client: PathBuf },
 }
 
 fn find(
@@ -164,38 +165,50 @@ fn find(
             return Err(CommandError::Input(format!("{} is a path that is not UTF-8", program.display())));
         }
     }
-    Ok(Found::Programs(PlannedDriver {
-        name: name.to_string(),
+    Ok(Found::Programs {
+        name: name.clone(),
         server: driver.program(Role::Server).to_owned(),
         client: driver.program(Role::Client).to_owned(),
-    }))
+    })
 }
 
-/// The programs of a run. The embedded driver is this executable under another name, so it gets links in the
-/// run directory as long as the run lasts.
+/// The programs of a run, for the plan and for the workers' command lines. The embedded driver is this executable
+/// under another name, so it gets links in the run directory as long as the run lasts.
+#[derive(Default)]
 struct Programs {
     drivers: Vec<PlannedDriver>,
+    server_args: Vec<OsString>,
+    client_args: Vec<OsString>,
     links: Option<PathBuf>,
 }
 
 impl Programs {
     fn place(directory: &RunDirectory, found: &[Found]) -> Result<Self, RunError> {
-        let mut programs = Self { drivers: vec![], links: None };
+        let mut programs = Self::default();
         for driver in found {
             match driver {
-                Found::Programs(driver) => programs.drivers.push(driver.clone()),
+                Found::Programs { name, server, client } => {
+                    let files = DriverPrograms::Files { server: server.clone(), client: client.clone() };
+                    programs.add(name, files, server, client);
+                }
                 Found::Embedded(name) => {
                     let links = directory.link_to_self("bin", &[EMBEDDED_SERVER, EMBEDDED_CLIENT])?;
-                    programs.drivers.push(PlannedDriver {
-                        name: name.to_string(),
-                        server: links.join(EMBEDDED_SERVER),
-                        client: links.join(EMBEDDED_CLIENT),
-                    });
+                    let builtin = DriverPrograms::BuiltIn { builtin: env!("CARGO_PKG_VERSION") };
+                    programs.add(name, builtin, &links.join(EMBEDDED_SERVER), &links.join(EMBEDDED_CLIENT));
                     programs.links = Some(links);
                 }
             }
         }
         Ok(programs)
+    }
+
+    fn add(&mut self, name: &DriverName, programs: DriverPrograms, server: &Path, client: &Path) {
+        self.drivers.push(PlannedDriver { name: name.to_string(), programs });
+        for (args, program) in [(&mut self.server_args, server), (&mut self.client_args, client)] {
+            let mut entry = OsString::from(format!("{name}="));
+            entry.push(program);
+            args.extend(["--driver".into(), entry]);
+        }
     }
 }
 
@@ -207,14 +220,4 @@ impl Drop for Programs {
             tracing::warn!("{} cannot be removed: {error}", links.display());
         }
     }
-}
-
-fn driver_args(drivers: &[PlannedDriver], program: impl Fn(&PlannedDriver) -> &PathBuf) -> Vec<OsString> {
-    let mut args = Vec::new();
-    for driver in drivers {
-        let mut entry = OsString::from(format!("{}=", driver.name));
-        entry.push(program(driver));
-        args.extend(["--driver".into(), entry]);
-    }
-    args
 }

@@ -12,11 +12,10 @@ mod palette;
 mod samples;
 mod series;
 
-use crate::summary::Summary;
+use crate::{files::replace, summary::Summary};
 use data::RunData;
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -76,18 +75,4 @@ fn read_summary(run_dir: &Path) -> Result<Summary, ReportError> {
         Err(source) => return Err(ReportError::ReadSummary { path, source }),
     };
     serde_json::from_slice(&text).map_err(|source| ReportError::ParseSummary { path, source })
-}
-
-/// Writes beside `path` and renames, so that there is never half a file under that name.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // The process id keeps two reports of one run, made at the same time, apart.
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(content))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The error that counts is the first one; a file that is not there cannot be removed.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }

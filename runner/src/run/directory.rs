@@ -1,6 +1,7 @@
 //! The directory of a run; [`backends::layout`] says what lies where.
 
 use super::{Plan, RunError, ScenarioSource};
+use crate::files;
 use crate::summary::Summary;
 use backends::hosts::Hosts;
 use backends::layout;
@@ -143,7 +144,7 @@ impl RunDirectory {
         stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM_MIN_BYTES)
     }
 
-    /// Says in `run.json` why there is no summary, as far as it can be written.
+    /// Says in `run.json` why the run could not be carried out, as far as it can be written.
     pub fn note_failure(&self, error: &RunError) {
         let noted = self.update_record(|value| {
             value["state"] = "failed".into();
@@ -174,19 +175,10 @@ impl RunDirectory {
         self.replace("run.json", &*record)
     }
 
-    /// Replaces a file as a whole, so that a reader never sees half of it.
     fn replace(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RunError> {
         let path = self.path.join(name);
-        let new = self.path.join(format!(".{name}.new"));
-        let written = serde_json::to_vec_pretty(value)
-            .map_err(io::Error::from)
-            .and_then(|json| fs::write(&new, json))
-            .and_then(|()| fs::rename(&new, &path));
-        written.map_err(|source| {
-            // On a full disk half of it may be there.
-            let _ = fs::remove_file(&new);
-            RunError::File { path, source }
-        })
+        let json = serde_json::to_vec_pretty(value).map_err(io::Error::from);
+        json.and_then(|json| files::replace(&path, &json)).map_err(|source| RunError::File { path, source })
     }
 }
 

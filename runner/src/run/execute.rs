@@ -1,11 +1,13 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::given_up::is_a_worker_given_up;
 use super::pause::Pause;
+use super::record::Record;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
-use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain, machine};
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain};
 use crate::hosts::status_word;
-use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use crate::summary::{RepetitionSummary, Status, Summary};
 use crate::units;
 use backends::clock;
 use backends::hosts::Hosts;
@@ -51,8 +53,8 @@ pub fn run(
     progress: &Progress,
     interrupts: Interrupts,
 ) -> Result<Outcome, RunError> {
-    let started = Instant::now();
-    let mut execution = Execution::begin(plan, hosts, directory, progress, interrupts)?;
+    let record = Record::begin(plan, directory);
+    let mut execution = Execution::begin(plan, hosts, record, directory, progress, interrupts)?;
     directory.write_state("running")?;
     let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
     let total = plan.repeat * u32::from(drivers);
@@ -63,36 +65,14 @@ pub fn run(
             break;
         }
     }
-    let (mut ending, driver_summaries) = execution.end()?;
+    let (mut ending, record) = execution.end()?;
     progress.phase("taking the hosts back");
     for left in hosts.release() {
         progress.message(&format!("error: {left}"));
         ending.worse(Verdict::infrastructure(left));
     }
     progress.clear();
-    let mut summary = Summary {
-        run_id: directory.run_id().to_string(),
-        status: ending.status,
-        scenario: plan.scenario.name().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: directory.started().to_string(),
-        duration_s: started.elapsed().as_secs_f64(),
-        error: ending.error,
-        machine: machine::describe(),
-        traces: plan.scenario.traces().to_vec(),
-        drivers: driver_summaries,
-    };
-    let written = directory.write_summary(&summary).and_then(|()| directory.write_state("done"));
-    let (is_written, mut exit_code) = (written.is_ok(), ending.exit_code);
-    if let Err(error) = written {
-        // What is known is shown all the same.
-        progress.message(&format!("error: {error}"));
-        if summary.status == Status::Ok {
-            (summary.status, exit_code) = (Status::Failed, error.exit_code());
-        }
-        summary.error.get_or_insert(error.to_string());
-    }
-    Ok(Outcome { summary, is_written, exit_code })
+    Ok(record.finish(ending, directory, progress))
 }
 
 struct Execution<'a> {
@@ -105,7 +85,7 @@ struct Execution<'a> {
     coordinators: Coordinators,
     groups: (GroupId, GroupId),
     unreached: Unreached,
-    summaries: Vec<DriverSummary>,
+    record: Record,
     verdict: Verdict,
     /// Of the last repetition.
     last_error: Option<String>,
@@ -119,6 +99,7 @@ impl<'a> Execution<'a> {
     fn begin(
         plan: &'a Plan,
         hosts: &'a mut dyn Hosts,
+        record: Record,
         directory: &'a RunDirectory,
         progress: &'a Progress,
         mut interrupts: Interrupts,
@@ -149,11 +130,6 @@ impl<'a> Execution<'a> {
             coordinators.add(config, addresses)
         };
         let groups = (add(Group::Server), add(Group::Client));
-        let summaries = plan
-            .drivers
-            .iter()
-            .map(|driver| DriverSummary { driver: driver.name.clone(), repetitions: vec![] });
-        let summaries = summaries.collect();
         Ok(Self {
             plan,
             hosts,
@@ -164,7 +140,7 @@ impl<'a> Execution<'a> {
             coordinators,
             groups,
             unreached: Unreached::default(),
-            summaries,
+            record,
             verdict: Verdict::OK,
             last_error: None,
             interrupted: false,
@@ -173,9 +149,12 @@ impl<'a> Execution<'a> {
         })
     }
 
-    /// Without its hosts, or against the user's wish, a run does not go on.
+    /// Without its hosts or a worker, or against the user's wish, a run does not go on.
     fn is_over(&self) -> bool {
-        self.interrupted || self.host_lost
+        let groups = [self.groups.0, self.groups.1];
+        let is_one_given_up =
+            || groups.iter().any(|group| is_a_worker_given_up(self.coordinators.get(*group)));
+        self.interrupted || self.host_lost || is_one_given_up()
     }
 
     fn repetition(&mut self, number: u32, turn: Turn) -> Result<(), RunError> {
@@ -344,7 +323,7 @@ impl<'a> Execution<'a> {
             self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
         }
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
-        self.summaries[usize::from(turn.driver)].repetitions.push(summary);
+        self.record.add(turn.driver, summary, self.directory);
         self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });
     }
@@ -380,11 +359,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Lets the workers go.
-    fn end(mut self) -> Result<(Verdict, Vec<DriverSummary>), RunError> {
+    fn end(mut self) -> Result<(Verdict, Record), RunError> {
         if !self.killed {
             self.progress.phase("letting the workers go");
             self.coordinators.finish()?;
         }
-        Ok((self.verdict, self.summaries))
+        Ok((self.verdict, self.record))
     }
 }

@@ -30,15 +30,34 @@ pub struct Plan {
     pub work: Work,
 }
 
-/// A driver with its programs on this machine; empty paths where only the workers know them.
+/// A driver, as `run.json` has it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct PlannedDriver {
     /// Its name.
     pub name: String,
-    /// The server.
-    pub server: PathBuf,
-    /// The client.
-    pub client: PathBuf,
+    /// What it consists of.
+    #[serde(flatten)]
+    pub programs: DriverPrograms,
+}
+
+/// What a driver consists of.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(untagged)]
+pub enum DriverPrograms {
+    /// Two programs on this machine.
+    Files {
+        /// The server.
+        server: PathBuf,
+        /// The client.
+        client: PathBuf,
+    },
+    /// This program itself, under names that last as long as the run.
+    BuiltIn {
+        /// Its version.
+        builtin: &'static str,
+    },
+    /// Whatever the workers' own command lines say.
+    OnWorkers {},
 }
 
 /// What `scenario` and `drivers` are for the comparison with the workers.

@@ -87,6 +87,36 @@ fn the_runner_is_killed() {
 }
 
 #[test]
+fn what_was_measured_before_the_runner_is_killed_is_kept() {
+    let bench = Bench::new();
+    waiting_driver(&bench);
+    let running = bench.local(&["--driver", "embedded", "--driver", "waiting"]);
+    bench.expect_file("client-runs");
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().stdout, "", "the table comes at the end");
+    bench.expect_nothing_alive(LEFT_MAX);
+    let summary = bench.summary();
+    assert_eq!(summary["status"], "running");
+    let finished = &summary["drivers"][0]["repetitions"][0];
+    assert_eq!(finished["status"], "ok");
+    assert!(finished["clients"][0]["received_bytes"].as_u64() > Some(0), "{summary:#}");
+    assert_eq!(summary["drivers"][1]["repetitions"], serde_json::json!([]));
+    assert_eq!(read_json(&bench.run_directory().join("run.json"))["state"], "running");
+    bench.run(&["report", "runs/latest"]).expect_code(0);
+    assert!(bench.read("report/index.html").contains("badge unfinished"));
+}
+
+#[test]
+fn the_runner_is_killed_in_the_first_repetition() {
+    let bench = Bench::new();
+    let running = run_under_way(&bench);
+    running.signal(Signal::KILL);
+    running.end();
+    assert_eq!(bench.summary()["status"], "running");
+    bench.run(&["report", "runs/latest"]).expect_code(0);
+}
+
+#[test]
 fn the_runner_is_killed_while_a_server_starts() {
     let bench = Bench::new();
     bench.fake("mute", "trap '' TERM; touch $BENCH/server-runs; while :; do sleep 0.1; done", "exec $CLIENT");
@@ -154,11 +184,17 @@ fn the_guards_are_killed() {
 fn a_worker_that_does_not_answer_any_more() {
     let bench = Bench::new();
     waiting_driver(&bench);
-    let running = bench.local(&["--driver", "waiting", "--timeout", "300ms", "--kill-grace", "100ms"]);
+    let limits = ["--timeout", "300ms", "--kill-grace", "100ms"];
+    let running = bench.local(&[&["--driver", "waiting", "--repeat", "3"], &limits[..]].concat());
     bench.expect_file("client-runs");
     kill_process(bench.one(Kind::Worker("client")), Signal::STOP).expect("stopped");
     // The deadline 'programs stopped', and the time to take the host back.
     let finished = running.end_within(Duration::from_secs(20));
     finished.expect_code(5).expect_stderr(&["client 127.0.101.1"]);
+    let summary = bench.summary();
+    let repetitions = summary["drivers"][0]["repetitions"].as_array().map(Vec::len);
+    assert_eq!(repetitions, Some(1), "no repetition without a worker that was given up: {summary:#}");
+    let error = summary["error"].as_str().unwrap_or_default();
+    assert!(error.contains("ended after 1 of 3 repetitions: "), "{error}");
     bench.expect_nothing_alive(LEFT_MAX);
 }

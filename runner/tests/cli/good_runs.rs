@@ -8,6 +8,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
+fn run_json_names_only_programs_that_stay() {
+    let bench = Bench::new();
+    bench.fake("mine", "exec $SERVER", "exec $CLIENT");
+    bench.local(&["--driver", "embedded", "--driver", "mine"]).end().expect_code(0);
+    let record = read_json(&bench.run_directory().join("run.json"));
+    assert_eq!(record["drivers"][0], json!({"name": "embedded", "builtin": env!("CARGO_PKG_VERSION")}));
+    let mine = &record["drivers"][1];
+    for role in ["server", "client"] {
+        let path = Path::new(mine[role].as_str().expect("a path"));
+        assert!(path.is_absolute() && path.exists(), "{mine:#}");
+    }
+    assert!(!bench.run_directory().join("bin").exists(), "the embedded driver's names are gone");
+}
+
+#[test]
 fn the_demonstration() {
     let bench = Bench::new();
     let finished = bench.run(&["local"]);

@@ -3,9 +3,13 @@
 use super::badge;
 use crate::{
     report::html::escaped,
-    summary::{Machine, Summary},
+    summary::{Machine, Status, Summary},
     units,
 };
+
+/// What a run that has not ended is called, for those who do not know whether it ever will.
+const UNFINISHED: &str = "<p class=\"note\">Unfinished: the run was under way when its summary was last written. \
+     The page shows the repetitions that had ended by then.</p>\n";
 
 pub(super) fn render(summary: &Summary) -> String {
     let Summary { run_id, status, scenario, version, started, duration_s, machine, drivers, .. } = summary;
@@ -18,9 +22,10 @@ pub(super) fn render(summary: &Summary) -> String {
         ("Version", version.clone(), String::new()),
     ];
     format!(
-        "<header>\n<p class=\"kicker\">netbench run</p>\n<h1>{scenario} {badge}</h1>\n{run}{machine}</header>\n",
+        "<header>\n<p class=\"kicker\">netbench run</p>\n<h1>{scenario} {badge}</h1>\n{unfinished}{run}{machine}</header>\n",
         scenario = escaped(scenario),
         badge = badge(*status),
+        unfinished = if *status == Status::Running { UNFINISHED } else { "" },
         run = list(&run),
         machine = list(&machine_facts(machine)),
     )
