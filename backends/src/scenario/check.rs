@@ -1,18 +1,19 @@
 //! From the parsed file to a scenario in which every id leads somewhere.
 
 use super::error::{Problem, Target};
-use super::format::{Client, ClientOperation, Connect, File, Server};
+use super::format::{Client, ClientOperation, Connect, Connection, File, Server};
 use super::streams::{Moved, Side};
 use super::{Host, MAX_HOSTS_PER_GROUP, Scenario, Transfer};
 use std::collections::BTreeMap;
+use std::mem::take;
 
 /// Checks `file` and reads off it what a run needs to know.
-pub(super) fn check(name: String, file: File) -> Result<Scenario, Problem> {
+pub(super) fn check(name: String, mut file: File) -> Result<Scenario, Problem> {
     check_group("clients", file.clients.len())?;
     check_group("servers", file.servers.len())?;
     check_certificates(&file)?;
     let connects = find_connects(&file)?;
-    let plan = Plan::new(&file, &connects);
+    let plan = Plan::new(&mut file, &connects);
     let needs_multiplex = plan.needs_multiplex();
     let (clients, servers) = plan.transfers();
     Ok(Scenario {
@@ -145,10 +146,12 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(file: &File, connects: &'a Connects) -> Self {
+    /// Takes the connections out of `file`.
+    fn new(file: &mut File, connects: &'a Connects) -> Self {
+        let sides = |connections: &mut Vec<Connection>| take(connections).into_iter().map(Side::of).collect();
         Self {
-            clients: file.clients.iter().map(|c| c.connections.iter().map(Side::of).collect()).collect(),
-            servers: file.servers.iter().map(|s| s.connections.iter().map(Side::of).collect()).collect(),
+            clients: file.clients.iter_mut().map(|client| sides(&mut client.connections)).collect(),
+            servers: file.servers.iter_mut().map(|server| sides(&mut server.connections)).collect(),
             connects,
         }
     }
