@@ -1,19 +1,18 @@
 //! From the parsed file to a scenario in which every id leads somewhere.
 
 use super::error::{Problem, Target};
-use super::format::{Client, ClientOperation, Connect, Connection, File, Server};
+use super::format::{Client, ClientOperation, Connect, File, Server};
 use super::streams::{Moved, Side};
 use super::{Host, MAX_HOSTS_PER_GROUP, Scenario, Transfer};
 use std::collections::BTreeMap;
-use std::mem::take;
 
 /// Checks `file` and reads off it what a run needs to know.
-pub(super) fn check(name: String, mut file: File) -> Result<Scenario, Problem> {
+pub(super) fn check(name: String, file: File) -> Result<Scenario, Problem> {
     check_group("clients", file.clients.len())?;
     check_group("servers", file.servers.len())?;
     check_certificates(&file)?;
     let connects = find_connects(&file)?;
-    let plan = Plan::new(&mut file, &connects);
+    let plan = Plan { file: &file, connects: &connects };
     let needs_multiplex = plan.needs_multiplex();
     let (clients, servers) = plan.transfers();
     Ok(Scenario {
@@ -140,27 +139,16 @@ fn entry(at: String, target: Target, id: u64, count: usize) -> Result<usize, Pro
 
 /// Both sides of every connection, and who makes it.
 struct Plan<'a> {
-    clients: Vec<Vec<Side>>,
-    servers: Vec<Vec<Side>>,
+    file: &'a File,
     connects: &'a Connects,
 }
 
-impl<'a> Plan<'a> {
-    /// Takes the connections out of `file`.
-    fn new(file: &mut File, connects: &'a Connects) -> Self {
-        let sides = |connections: &mut Vec<Connection>| take(connections).into_iter().map(Side::of).collect();
-        Self {
-            clients: file.clients.iter_mut().map(|client| sides(&mut client.connections)).collect(),
-            servers: file.servers.iter_mut().map(|server| sides(&mut server.connections)).collect(),
-            connects,
-        }
-    }
-
+impl Plan<'_> {
     /// The client's side and the server's side.
     fn sides(&self, pairing: &Pairing) -> (&Side, &Side) {
         (
-            &self.clients[pairing.client][pairing.client_connection],
-            &self.servers[pairing.server][pairing.server_connection],
+            self.file.clients[pairing.client].connections.get(pairing.client_connection),
+            self.file.servers[pairing.server].connections.get(pairing.server_connection),
         )
     }
 
@@ -173,8 +161,8 @@ impl<'a> Plan<'a> {
 
     /// What each client and each server moves in total.
     fn transfers(&self) -> (Vec<Option<Transfer>>, Vec<Option<Transfer>>) {
-        let mut clients = vec![Some(Transfer::default()); self.clients.len()];
-        let mut servers = vec![Some(Transfer::default()); self.servers.len()];
+        let mut clients = vec![Some(Transfer::default()); self.file.clients.len()];
+        let mut servers = vec![Some(Transfer::default()); self.file.servers.len()];
         for (pairing, times) in self.connects {
             let (client, server) = self.sides(pairing);
             add(&mut clients[pairing.client], client.moved(server), *times);

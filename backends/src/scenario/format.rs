@@ -11,7 +11,7 @@
 
 #![expect(dead_code, reason = "fields that are only checked for their shape are never read")]
 
-use super::streams::Script;
+use super::streams::{Script, Sides};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -35,7 +35,7 @@ pub(super) struct Client {
     #[serde(default)]
     pub(super) name: String,
     pub(super) scenario: Vec<ClientOperation>,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Sides,
     #[serde(default)]
     pub(super) certificate_authorities: Vec<u64>,
 }
@@ -45,7 +45,7 @@ pub(super) struct Client {
 pub(super) struct Server {
     #[serde(default)]
     pub(super) name: String,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Sides,
     pub(super) private_key: u64,
     pub(super) certificate: u64,
     pub(super) certificate_authority: u64,

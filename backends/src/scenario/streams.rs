@@ -2,14 +2,15 @@
 
 use super::format::{Connection, Iterate, IterateValue, Operation};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 
 /// An amount that may depend on the clock or be too large to count; `None` then.
 type Known = Option<u64>;
 
 /// What one side of a connection does on one stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct StreamUse {
     /// Bytes sent.
     sent: Known,
@@ -39,7 +40,7 @@ impl StreamUse {
 /// What a script does on each stream, in the order of the stream ids.
 ///
 /// There may be one for each of many thousand connections, mostly with a single entry, for which a map is large.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct StreamUses(Box<[(u64, StreamUse)]>);
 
 impl StreamUses {
@@ -58,7 +59,7 @@ pub(super) struct Script {
 }
 
 /// What one side of a connection does on each stream.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Side {
     /// On the streams that this side opens.
     own: StreamUses,
@@ -68,12 +69,27 @@ pub(super) struct Side {
     opened: u64,
 }
 
+/// One side of each of a list of connections. Those that do the same, as most of many do, are kept once.
+#[derive(Debug)]
+pub(super) struct Sides(Vec<Rc<Side>>);
+
+impl Sides {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The side of the connection at `index`, which is below the length.
+    pub(super) fn get(&self, index: usize) -> &Side {
+        &self.0[index]
+    }
+}
+
 /// Bytes sent and received by one side of a connection.
 pub(super) type Moved = (Known, Known);
 
 impl Side {
-    /// Reads what a side does off its scripts.
-    pub(super) fn of(connection: Connection) -> Self {
+    /// What is kept of `connection`.
+    fn of(connection: Connection) -> Self {
         Self {
             own: connection.ops.uses,
             peers: connection.peer_streams.into_iter().map(|script| script.uses).collect(),
@@ -184,6 +200,33 @@ impl<'de> Deserialize<'de> for Script {
         }
 
         deserializer.deserialize_seq(Operations)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sides {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Connections;
+
+        impl<'de> Visitor<'de> for Connections {
+            type Value = Sides;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut connections: A) -> Result<Sides, A::Error> {
+                let (mut all, mut distinct) = (Vec::new(), BTreeSet::new());
+                while let Some(connection) = connections.next_element()? {
+                    let new = Side::of(connection);
+                    let side = distinct.get(&new).cloned().unwrap_or_else(|| Rc::new(new));
+                    distinct.insert(Rc::clone(&side));
+                    all.push(side);
+                }
+                Ok(Sides(all))
+            }
+        }
+
+        deserializer.deserialize_seq(Connections)
     }
 }
 

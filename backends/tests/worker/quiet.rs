@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_secs(3);
 const RESIDENT_MAX_KIB: u64 = 8 * 1024;
 
 /// Most data of a worker in memory, in KiB, whatever its scenario is.
-const DATA_MAX_KIB: u64 = 8 * 1024;
+const DATA_MAX_KIB: u64 = 4 * 1024;
 
 #[test]
 fn a_server_worker_is_not_scheduled_while_its_driver_runs() {
