@@ -76,7 +76,7 @@ fn ignored_signals() -> u64 {
     }
 }
 
-/// `SigIgn:	0000000000001000`: signal N is bit N - 1 (`proc_pid_status(5)`).
+/// `SigIgn: 0000000000001000`: signal N is bit N - 1 (`proc_pid_status(5)`).
 fn parse_ignored(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
