@@ -16,6 +16,7 @@ pub mod local;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod scenario;
+pub mod signals;
 pub mod tcp;
 pub mod work;
 #[cfg(target_os = "linux")]

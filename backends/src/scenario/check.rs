@@ -12,7 +12,7 @@ pub(super) fn check(name: String, file: File) -> Result<Scenario, Problem> {
     check_group("servers", file.servers.len())?;
     check_certificates(&file)?;
     let connects = find_connects(&file)?;
-    let plan = Plan::new(&file, &connects);
+    let plan = Plan { file: &file, connects: &connects };
     let needs_multiplex = plan.needs_multiplex();
     let (clients, servers) = plan.transfers();
     Ok(Scenario {
@@ -139,25 +139,16 @@ fn entry(at: String, target: Target, id: u64, count: usize) -> Result<usize, Pro
 
 /// Both sides of every connection, and who makes it.
 struct Plan<'a> {
-    clients: Vec<Vec<Side>>,
-    servers: Vec<Vec<Side>>,
+    file: &'a File,
     connects: &'a Connects,
 }
 
-impl<'a> Plan<'a> {
-    fn new(file: &File, connects: &'a Connects) -> Self {
-        Self {
-            clients: file.clients.iter().map(|c| c.connections.iter().map(Side::of).collect()).collect(),
-            servers: file.servers.iter().map(|s| s.connections.iter().map(Side::of).collect()).collect(),
-            connects,
-        }
-    }
-
+impl Plan<'_> {
     /// The client's side and the server's side.
     fn sides(&self, pairing: &Pairing) -> (&Side, &Side) {
         (
-            &self.clients[pairing.client][pairing.client_connection],
-            &self.servers[pairing.server][pairing.server_connection],
+            self.file.clients[pairing.client].connections.get(pairing.client_connection),
+            self.file.servers[pairing.server].connections.get(pairing.server_connection),
         )
     }
 
@@ -170,8 +161,8 @@ impl<'a> Plan<'a> {
 
     /// What each client and each server moves in total.
     fn transfers(&self) -> (Vec<Option<Transfer>>, Vec<Option<Transfer>>) {
-        let mut clients = vec![Some(Transfer::default()); self.clients.len()];
-        let mut servers = vec![Some(Transfer::default()); self.servers.len()];
+        let mut clients = vec![Some(Transfer::default()); self.file.clients.len()];
+        let mut servers = vec![Some(Transfer::default()); self.file.servers.len()];
         for (pairing, times) in self.connects {
             let (client, server) = self.sides(pairing);
             add(&mut clients[pairing.client], client.moved(server), *times);

@@ -4,10 +4,14 @@
 //! object with one key, its name in snake case; empty lists are left out; keys that nobody asks for are
 //! ignored. That crate itself is not used here, since it brings an asynchronous runtime into the worker.
 //!
+//! The scripts of connections make up nearly all of a large file. They are summed up while they are read, so that
+//! a worker, which stays small, never holds them.
+//!
 //! Some fields exist only so that a file that a driver would refuse is refused here, before a run starts.
 
 #![expect(dead_code, reason = "fields that are only checked for their shape are never read")]
 
+use super::streams::{Script, Sides};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -31,7 +35,7 @@ pub(super) struct Client {
     #[serde(default)]
     pub(super) name: String,
     pub(super) scenario: Vec<ClientOperation>,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Sides,
     #[serde(default)]
     pub(super) certificate_authorities: Vec<u64>,
 }
@@ -41,7 +45,7 @@ pub(super) struct Client {
 pub(super) struct Server {
     #[serde(default)]
     pub(super) name: String,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Sides,
     pub(super) private_key: u64,
     pub(super) certificate: u64,
     pub(super) certificate_authority: u64,
@@ -52,10 +56,10 @@ pub(super) struct Server {
 pub(super) struct Connection {
     /// The script of this side.
     #[serde(default)]
-    pub(super) ops: Vec<Operation>,
+    pub(super) ops: Script,
     /// The answers of this side to the streams that the peer opens, by stream id.
     #[serde(default)]
-    pub(super) peer_streams: Vec<Vec<Operation>>,
+    pub(super) peer_streams: Vec<Script>,
 }
 
 /// A step in the script of a client.
@@ -99,7 +103,7 @@ pub(super) enum Operation {
     Trace(TraceEvent),
     Profile(Profile),
     Iterate(Iterate),
-    Scope { threads: Vec<Vec<Operation>> },
+    Scope { threads: Vec<Script> },
 }
 
 /// The names of [`ClientOperation`], for messages.
@@ -140,14 +144,14 @@ pub(super) struct Amount {
 #[derive(Debug, Deserialize)]
 pub(super) struct Profile {
     trace_id: u64,
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Script,
 }
 
 /// Runs its operations again and again.
 #[derive(Debug, Deserialize)]
 pub(super) struct Iterate {
     pub(super) value: IterateValue,
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Script,
     trace_id: Option<u64>,
 }
 

@@ -6,7 +6,7 @@ use super::format::File;
 use super::{MAX_FILE_BYTES, MAX_NAME_LEN};
 use serde_json::error::Category;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read, Take};
 use std::path::Path;
 
 /// A file over this size that does not parse is not read once more to find the wrong place, which takes many
@@ -16,8 +16,26 @@ const MAX_EXPLAINED_BYTES: usize = 16 * 1024 * 1024;
 /// The name of a scenario whose file name has no usable character.
 const FALLBACK_NAME: &str = "scenario";
 
-/// Reads the whole file, of at most [`MAX_FILE_BYTES`].
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+/// Reads and parses the file at `path`, of at most [`MAX_FILE_BYTES`], without ever holding all of its text.
+pub(super) fn load(path: &Path) -> Result<File, Problem> {
+    match serde_json::from_reader(BufReader::new(open(path)?)) {
+        Ok(file) => Ok(file),
+        // What is wrong is explained by means of the whole text.
+        Err(_) => parse(&read(path)?),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let mut json = Vec::new();
+    open(path)?.read_to_end(&mut json).map_err(not_read)?;
+    if json.len() as u64 > MAX_FILE_BYTES {
+        return Err(Problem::TooLarge { found_bytes: json.len() as u64 });
+    }
+    Ok(json)
+}
+
+/// The file, which ends one byte above the limit even if it is still growing.
+fn open(path: &Path) -> Result<Take<fs::File>, Problem> {
     let metadata = fs::metadata(path).map_err(not_read)?;
     if metadata.is_dir() {
         return Err(Problem::NotAFile { found: "a directory" });
@@ -29,13 +47,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if metadata.len() > MAX_FILE_BYTES {
         return Err(Problem::TooLarge { found_bytes: metadata.len() });
     }
-    let mut json = Vec::new();
-    let file = fs::File::open(path).map_err(not_read)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut json).map_err(not_read)?;
-    if json.len() as u64 > MAX_FILE_BYTES {
-        return Err(Problem::TooLarge { found_bytes: json.len() as u64 });
-    }
-    Ok(json)
+    Ok(fs::File::open(path).map_err(not_read)?.take(MAX_FILE_BYTES + 1))
 }
 
 /// Parses the text of a scenario.

@@ -54,8 +54,7 @@ impl Scenario {
     /// # Errors
     /// For a file that cannot be read or that a driver could not run; [`Problem`] lists the cases.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
-        load::read(path)
-            .and_then(|json| load::parse(&json))
+        load::load(path)
             .and_then(|file| check::check(load::name_of(path), file))
             .map_err(|problem| ScenarioError { file: path.into(), problem })
     }

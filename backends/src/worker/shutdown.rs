@@ -1,17 +1,16 @@
 //! What tells a worker from outside to end: SIGTERM, SIGINT, SIGHUP, and on request the end of its stdin.
 
+use crate::signals::EndSignals;
 use crate::tcp::Shutdown;
-use mio::net::UnixStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
 
 /// Signals and stdin as event sources.
 #[derive(Debug)]
 pub(super) struct HostSignals {
-    signals: UnixStream,
+    signals: EndSignals,
     with_stdin: bool,
 }
 
@@ -21,12 +20,7 @@ impl HostSignals {
         if with_stdin {
             require_pollable_stdin()?;
         }
-        let (signals, sender) = std::os::unix::net::UnixStream::pair()?;
-        signals.set_nonblocking(true)?;
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-        }
-        Ok(Self { signals: UnixStream::from_std(signals), with_stdin })
+        Ok(Self { signals: EndSignals::new()?, with_stdin })
     }
 }
 
@@ -41,8 +35,7 @@ impl Shutdown for HostSignals {
     }
 
     fn is_requested(&mut self) -> bool {
-        let mut byte = [0];
-        if matches!(self.signals.read(&mut byte), Ok(1..)) {
+        if self.signals.take() > 0 {
             tracing::warn!("a signal tells this worker to end");
             return true;
         }

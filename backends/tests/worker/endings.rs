@@ -61,6 +61,28 @@ fn a_signal_stops_the_driver_and_ends_the_worker() {
     }
 }
 
+/// As under nohup(1).
+#[test]
+fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
+    let site = Site::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP INT; exec \"$0\" probe --listen 127.0.0.1:0", WORKER]);
+    let mut worker = Worker::start(command, site.path("log"));
+    for signal in [Signal::HUP, Signal::INT] {
+        worker.signal(signal);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).expect("it is there");
+    let mask = |name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
+        u64::from_str_radix(line.trim(), 16).expect("a mask")
+    };
+    assert_eq!(mask("SigIgn:") & 0b11, 0b11, "HUP is 1, INT is 2: {status}");
+    assert_eq!(mask("SigCgt:") & 0b11, 0, "{status}");
+    assert!(!worker.log().contains("a signal tells this worker to end"), "{}", worker.log());
+    worker.signal(Signal::TERM);
+    worker.assert_ends_with(130);
+}
+
 #[test]
 fn a_driver_that_ignores_the_signal_is_killed_after_the_grace() {
     let site = Site::new();
