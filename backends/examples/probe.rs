@@ -38,7 +38,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         group: Group::Probe,
         workers: u16::try_from(options.workers.len()).expect("a command line has no room for more"),
         limits: CoordinatorLimits { ready: options.timeout, ..CoordinatorLimits::default() },
-        seed: u64::from(std::process::id()),
+        session: backends::clock::session(),
+        work: None,
     };
     let mut coordinators = Coordinators::new()?;
     let probes = coordinators.add(config, options.workers.clone());

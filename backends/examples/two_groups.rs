@@ -71,7 +71,8 @@ fn config(run: &RunId, group: Group, workers: &[SocketAddr]) -> CoordinatorConfi
         workers: u16::try_from(workers.len()).expect("a command line has no room for more"),
         // Every wait has a deadline; here each can be chosen.
         limits: CoordinatorLimits::default(),
-        seed: u64::from(std::process::id()),
+        session: backends::clock::session(),
+        work: None,
     }
 }
 

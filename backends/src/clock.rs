@@ -1,7 +1,7 @@
 //! The clock that the core's [`Timestamp`]s are read from.
 
 use russula_proto::Timestamp;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A monotonic clock with a moment zero of its own.
 #[derive(Clone, Copy, Debug)]
@@ -26,4 +26,11 @@ impl Clock {
     pub fn until(&self, at: Timestamp) -> Duration {
         at.since(self.now()) + Duration::from_micros(1)
     }
+}
+
+/// A number for the session of a worker or a coordinator: it only has to differ from that of the one before.
+pub fn session() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanos = u64::try_from(since_epoch.as_nanos() % u128::from(u64::MAX)).unwrap_or_default();
+    nanos ^ (u64::from(std::process::id()) << 32)
 }

@@ -3,6 +3,8 @@
 //! Architecture invariant: what only Linux has (pidfd, `/proc`, `sock_diag`) is in `process`, `local`, `worker` and the
 //! collector's sampler. The rest is for the orchestrator as well, which may run on another system.
 
+#[cfg(target_os = "linux")]
+mod bound_ports;
 pub mod clock;
 pub mod collector;
 pub mod drivers;
@@ -15,5 +17,6 @@ pub mod local;
 pub mod process;
 pub mod scenario;
 pub mod tcp;
+pub mod work;
 #[cfg(target_os = "linux")]
 pub mod worker;

@@ -133,6 +133,44 @@ fn workers_of_another_run_refuse() {
 }
 
 #[test]
+fn workers_with_another_scenario_or_other_drivers_refuse() {
+    let site = Site::new();
+    let (server, client) = (site.server("127.0.0.1:0", &[]), site.client(&[]));
+    let other = site.path("other.json");
+    fs::write(&other, [&fs::read(scenario()).expect("read")[..], b"\n"].concat()).expect("written");
+    let addresses = ["--server", &server.address, "--client", &client.address];
+    let mut attach = site.runner_of(&other, &addresses, Stdio::null());
+    attach.expect_code(3);
+    assert!(attach.stderr().contains("scenario file is another one"), "{}", attach.stderr());
+    let mut attach = site.attach(&server.address, &client.address, &["--driver", "s2n-quic"], Stdio::null());
+    attach.expect_code(3);
+    assert!(attach.stderr().contains("was started with other drivers"), "{}", attach.stderr());
+}
+
+#[test]
+fn an_attach_after_one_that_was_killed_begins_anew() {
+    let site = Site::new();
+    let (server, client) = (site.server("127.0.0.1:0", &[]), site.client(&[]));
+    let mut killed = site.attach(&server.address, &client.address, &["--pause"], Stdio::piped());
+    let _held = killed.stdin();
+    killed.wait_for(|stderr| stderr.contains(PROMPT));
+    // The clients are done and the server still runs for the run that ends here.
+    killed.child.kill().expect("killed");
+    killed.end();
+    let mut attach = site.attach(&server.address, &client.address, &["--repeat", "2"], Stdio::null());
+    attach.expect_code(0);
+    for worker in [&server, &client] {
+        let log = worker.process.stderr();
+        assert_eq!(
+            log.matches("Ready -> Run").count(),
+            3,
+            "one start for the first run, two for the second: {log}"
+        );
+    }
+    assert_eq!(site.summary()["drivers"][0]["repetitions"].as_array().expect("a list").len(), 2);
+}
+
+#[test]
 fn a_worker_that_is_given_up_ends_the_run() {
     let site = Site::new();
     let client = site.client(&[]);
@@ -218,14 +256,12 @@ impl Site {
     }
 
     fn runner(&self, args: &[&str], stdin: Stdio) -> Running {
+        self.runner_of(&scenario(), args, stdin)
+    }
+
+    fn runner_of(&self, scenario: &Path, args: &[&str], stdin: Stdio) -> Running {
         let mut command = Command::new(RUNNER);
-        command
-            .arg("attach")
-            .args(args)
-            .arg("--scenario")
-            .arg(scenario())
-            .arg("--out")
-            .arg(self.path("runs"));
+        command.arg("attach").args(args).arg("--scenario").arg(scenario).arg("--out").arg(self.path("runs"));
         Running::start(command.stdin(stdin).stdout(Stdio::null()), self.path("attach.log"))
     }
 

@@ -77,6 +77,33 @@ impl fmt::Display for Identity {
     }
 }
 
+/// What a run is about, as far as both sides have to agree on it: a coordinator that works by another scenario
+/// file or another list of drivers than its workers would file every figure under a wrong name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Work {
+    /// Of the scenario file.
+    pub scenario: Digest,
+    /// Of the names of the drivers, in order.
+    pub drivers: Digest,
+}
+
+/// A cryptographic digest; the caller chooses the function, both sides the same.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    /// The first eight bytes in hexadecimal, which is enough to tell two of them apart.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,10 +21,12 @@
 //! # let identity = russula_proto::Identity { run: "demo".parse()?, group: Group::Server, index: 0 };
 //! # let worker_config = WorkerConfig {
 //! #     identity: identity.clone(), session: 7, programs: 1, program_version: Default::default(),
+//! #     work: Default::default(),
 //! #     limits: Default::default(),
 //! # };
 //! # let coordinator_config = CoordinatorConfig {
-//! #     run: identity.run, group: Group::Server, workers: 1, limits: Default::default(), seed: 1,
+//! #     run: identity.run, group: Group::Server, workers: 1, limits: Default::default(), session: 1,
+//! #     work: None,
 //! # };
 //! # let outcome = Outcome {
 //! #     exit: Exit::Signal(15), duration_us: 1, cpu_us: 1, max_rss_bytes: 1, voluntary_switches: 0,
@@ -101,7 +103,7 @@ pub mod worker;
 pub mod workflow;
 
 pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, PeerError, PeerView};
-pub use identity::{Identity, InvalidRunId, RunId};
+pub use identity::{Digest, Identity, InvalidRunId, RunId, Work};
 pub use link::{Link, LinkError};
 pub use outcome::{Ending, Exit, Outcome, StartFailure};
 pub use repetition::{Repetition, RepetitionFacts, RepetitionPhase};

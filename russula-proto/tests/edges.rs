@@ -72,7 +72,15 @@ fn a_report_that_was_half_sent_is_said_again_on_the_next_connection() {
     let next = ConnectionId(1);
     worker.handle_accepted(next, NOW);
     let identity = Identity { run: "demo".parse().unwrap(), group: Group::Server, index: 0 };
-    worker.handle_bytes(next, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
+    worker.handle_bytes(
+        next,
+        &opening(&[CoordinatorMessage::Hello(russula_proto::wire::Hello {
+            worker: identity,
+            session: 1,
+            work: None,
+        })]),
+        NOW,
+    );
     assert_eq!(
         events(&mut worker)[1..],
         ["connection 0: coordinator gone", "connection 1: coordinator attached"]

@@ -7,7 +7,7 @@ use russula_proto::wire::{
     self, CoordinatorMessage, Decoder, Goal, Position, Refusal, Report, Target, Welcome, WorkerMessage,
     encode_frame,
 };
-use russula_proto::{Ending, Exit, Group, Identity, Outcome, RunId, StartFailure, Text};
+use russula_proto::{Digest, Ending, Exit, Group, Identity, Outcome, RunId, StartFailure, Text, Work};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{Debug, Write as _};
@@ -20,11 +20,18 @@ fn preamble() {
 #[test]
 fn coordinator_messages() {
     use CoordinatorMessage::{Finish, Goal as GoalMessage, Hello};
-    let identity = |group, index| Hello(Identity { run: run("run-1"), group, index });
+    let hello = |group, index, work| {
+        let worker = Identity { run: run("run-1"), group, index };
+        Hello(wire::Hello { worker, session: 5, work })
+    };
     let goal = |repetition, program, target| GoalMessage(Goal { repetition, program, target });
-    check(&identity(Group::Server, 0), "00000009 00 05 72756e2d31 00 00");
-    check(&identity(Group::Client, 1), "00000009 00 05 72756e2d31 01 01");
-    check(&identity(Group::Probe, 300), "0000000a 00 05 72756e2d31 02 ac02");
+    check(&hello(Group::Server, 0, None), "0000000b 00 05 72756e2d31 00 00 05 00");
+    check(&hello(Group::Client, 1, None), "0000000b 00 05 72756e2d31 01 01 05 00");
+    check(&hello(Group::Probe, 300, None), "0000000c 00 05 72756e2d31 02 ac02 05 00");
+    let work = Work { scenario: Digest([0x11; 32]), drivers: Digest([0x22; 32]) };
+    let digests = format!("{} {}", "11".repeat(32), "22".repeat(32));
+    let frame = format!("0000004b 00 05 72756e2d31 00 00 05 01 {digests}");
+    check(&hello(Group::Server, 0, Some(work)), &frame);
     check(&goal(1, 0, Target::Ready), "00000004 01 01 00 00");
     check(&goal(1, 0, Target::Run), "00000004 01 01 00 01");
     check(&goal(1, 0, Target::Stop), "00000004 01 01 00 02");
@@ -37,10 +44,10 @@ fn coordinator_messages() {
 fn opening_of_a_worker() {
     let welcome = |session, programs, version| {
         let program_version = Text::tail_of(version);
-        WorkerMessage::Welcome(Welcome { session, programs, program_version })
+        WorkerMessage::Welcome(Welcome { session, programs, program_version, kill_grace_ms: 2000 })
     };
-    check(&welcome(7, 1, "0.1"), "00000007 00 07 01 03 302e31");
-    check(&welcome(u64::MAX, 2, ""), "0000000d 00 ffffffffffffffffff01 02 00");
+    check(&welcome(7, 1, "0.1"), "00000009 00 07 01 03 302e31 d00f");
+    check(&welcome(u64::MAX, 2, ""), "0000000f 00 ffffffffffffffffff01 02 00 d00f");
 
     let refused = WorkerMessage::Refused;
     let runs = Refusal::Run { expected: run("a"), got: run("b") };
@@ -48,6 +55,10 @@ fn opening_of_a_worker() {
     let groups = Refusal::Group { expected: Group::Server, got: Group::Client };
     check(&refused(groups), "00000004 01 01 00 01");
     check(&refused(Refusal::Index { expected: 2, got: 3 }), "00000004 01 02 02 03");
+    let (expected, got) = (Digest([0x11; 32]), Digest([0x22; 32]));
+    let digests = format!("{} {}", "11".repeat(32), "22".repeat(32));
+    check(&refused(Refusal::Scenario { expected, got }), &format!("00000042 01 03 {digests}"));
+    check(&refused(Refusal::Drivers { expected, got }), &format!("00000042 01 04 {digests}"));
 }
 
 #[test]
@@ -90,11 +101,11 @@ fn start_failures() {
 
 #[test]
 fn a_variant_that_does_not_exist_is_refused() {
-    for frame in ["00000001 03", "00000004 01 01 00 04", "00000009 00 05 72756e2d31 03 00"] {
+    for frame in ["00000001 03", "00000004 01 01 00 04", "0000000b 00 05 72756e2d31 03 00 05 00"] {
         let error = Decoder::default().decode::<CoordinatorMessage>(&mut &unhex(frame)[..]);
         assert!(error.is_err(), "{frame}");
     }
-    for frame in ["00000001 03", "00000003 02 01 06", "00000004 02 01 04 04", "00000004 01 03 00 00"] {
+    for frame in ["00000001 03", "00000003 02 01 06", "00000004 02 01 04 04", "00000004 01 05 00 00"] {
         let error = Decoder::default().decode::<WorkerMessage>(&mut &unhex(frame)[..]);
         assert!(error.is_err(), "{frame}");
     }
@@ -102,7 +113,7 @@ fn a_variant_that_does_not_exist_is_refused() {
 
 #[test]
 fn a_run_id_that_is_none_is_refused() {
-    let frame = unhex("00000008 00 04 2e2e2f78 00 00");
+    let frame = unhex("0000000a 00 04 2e2e2f78 00 00 05 00");
     assert!(Decoder::default().decode::<CoordinatorMessage>(&mut &frame[..]).is_err());
 }
 

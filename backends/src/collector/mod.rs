@@ -21,7 +21,6 @@ pub use result_file::{
 pub use result_reader::{RESULT_FILE_BYTES_MAX, ResultFile, ResultFileError, read};
 pub use result_repair::repair;
 pub use result_writer::ResultWriter;
-pub use throughput::{LINE_BYTES_MAX, READ_BYTES_MAX, ThroughputLine, ThroughputTail};
 
 use russula_proto::Outcome;
 use sampling::Sampling;

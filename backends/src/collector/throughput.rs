@@ -9,25 +9,25 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Most bytes that one call takes from the log; a driver that floods its output is read with delay.
-pub const READ_BYTES_MAX: usize = 64 * 1024;
+pub(super) const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest line that can be a throughput line; longer ones are dropped unread.
-pub const LINE_BYTES_MAX: usize = 512;
+pub(super) const LINE_BYTES_MAX: usize = 512;
 
 /// What one line tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ThroughputLine {
+pub(super) struct ThroughputLine {
     /// Since the driver's first look at its clock.
-    pub elapsed: Duration,
+    pub(super) elapsed: Duration,
     /// Received, rounded by the driver.
-    pub rx_bytes_per_second: f64,
+    pub(super) rx_bytes_per_second: f64,
     /// Sent, rounded by the driver.
-    pub tx_bytes_per_second: f64,
+    pub(super) tx_bytes_per_second: f64,
 }
 
 /// Reads what is appended to a log.
 #[derive(Debug)]
-pub struct ThroughputTail {
+pub(super) struct ThroughputTail {
     file: File,
     lines: LineBuffer,
 }
@@ -37,7 +37,7 @@ impl ThroughputTail {
     ///
     /// # Errors
     /// What the file system says, also if the file does not exist yet.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: File::open(path)?, lines: LineBuffer::default() })
     }
 
@@ -45,21 +45,17 @@ impl ThroughputTail {
     ///
     /// # Errors
     /// As for [`Self::open`].
-    pub fn open_at_end(path: &Path) -> io::Result<Self> {
+    pub(super) fn open_at_end(path: &Path) -> io::Result<Self> {
         let mut tail = Self::open(path)?;
         tail.file.seek(SeekFrom::End(0))?;
         Ok(tail)
     }
 
-    /// The throughput lines that were completed since the last call, from [`READ_BYTES_MAX`] bytes at most.
+    /// The throughput lines that were completed since the last call, from [`READ_BYTES_MAX`] bytes at most, and
+    /// whether there may be more to read.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn read_new(&mut self) -> io::Result<Vec<ThroughputLine>> {
-        self.read_chunk().map(|(lines, _)| lines)
-    }
-
-    /// As [`Self::read_new`], and whether there may be more to read.
     pub(super) fn read_chunk(&mut self) -> io::Result<(Vec<ThroughputLine>, bool)> {
         let mut bytes = Vec::with_capacity(READ_BYTES_MAX);
         (&mut self.file).take(READ_BYTES_MAX as u64).read_to_end(&mut bytes)?;
@@ -218,19 +214,20 @@ mod tests {
         assert_eq!(ThroughputTail::open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         let mut log = File::create(&path).unwrap();
         let mut tail = ThroughputTail::open(&path).unwrap();
-        assert_eq!(tail.read_new().unwrap(), []);
+        assert_eq!(tail.read_chunk().unwrap(), (vec![], false));
 
         let (first, rest) = STOCK.split_at(30);
         log.write_all(first.as_bytes()).unwrap();
-        assert_eq!(tail.read_new().unwrap(), []);
+        assert_eq!(tail.read_chunk().unwrap(), (vec![], false));
         log.write_all(rest.as_bytes()).unwrap();
-        assert_eq!(tail.read_new().unwrap().len(), 2);
-        assert_eq!(tail.read_new().unwrap(), []);
+        assert_eq!(tail.read_chunk().unwrap().0.len(), 2);
+        assert_eq!(tail.read_chunk().unwrap(), (vec![], false));
 
         log.write_all(&vec![b'x'; 2 * READ_BYTES_MAX]).unwrap();
         log.write_all(format!("\n{STOCK}").as_bytes()).unwrap();
-        assert_eq!(tail.read_new().unwrap(), []);
-        assert_eq!(tail.read_new().unwrap(), []);
-        assert_eq!(tail.read_new().unwrap().len(), 2);
+        assert_eq!(tail.read_chunk().unwrap(), (vec![], true));
+        assert_eq!(tail.read_chunk().unwrap(), (vec![], true));
+        let (lines, more) = tail.read_chunk().unwrap();
+        assert_eq!((lines.len(), more), (2, false));
     }
 }

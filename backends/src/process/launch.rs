@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A driver to start.
+/// A driver to start. It runs in the directory of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// Path of the program: absolute, or a bare name that is looked up on PATH.
@@ -22,10 +22,6 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Variables that the driver must not see. They win over [`Launch::env`].
     pub env_remove: Vec<String>,
-    /// The name that the driver sees as its own (`argv[0]`), when it is not the path of the program.
-    pub arg0: Option<OsString>,
-    /// Where it runs; the directory of the worker by default.
-    pub working_dir: Option<PathBuf>,
     /// The file that its stdout is appended to; created when missing, bounded by
     /// [`LOG_MAX_BYTES`](super::LOG_MAX_BYTES).
     pub stdout: PathBuf,
@@ -43,6 +39,9 @@ pub struct Listen {
     pub address: IpAddr,
     /// The port, not 0.
     pub port: u16,
+    /// Whether the server may bind its port at all addresses, whatever `address` is, as the drivers of netbench do.
+    /// Then the port must be free at each of them.
+    pub may_bind_everywhere: bool,
 }
 
 /// The files that a driver writes to.
@@ -83,17 +82,6 @@ pub(super) fn spawn_into(group: Pid, launch: &Launch, logs: LogFiles) -> Result<
     for name in &launch.env_remove {
         command.env_remove(name);
     }
-    if let Some(arg0) = &launch.arg0 {
-        command.arg0(arg0);
-    }
-    if let Some(dir) = &launch.working_dir {
-        // A missing directory and a missing program are the same error to exec.
-        let found = fs::metadata(dir).map_err(|error| dir_failure(dir, &error.to_string()))?;
-        if !found.is_dir() {
-            return Err(dir_failure(dir, "it is no directory"));
-        }
-        command.current_dir(dir);
-    }
     command.spawn().map_err(|error| {
         let cause = cause_of(&launch.program, &error);
         StartFailure::spawn(format_args!("{}: {cause}", launch.program.display()))
@@ -104,10 +92,6 @@ fn open_log(name: &str, path: &Path) -> Result<File, StartFailure> {
     OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
         StartFailure::spawn(format_args!("its {name} cannot be written to {}: {error}", path.display()))
     })
-}
-
-fn dir_failure(dir: &Path, cause: &str) -> StartFailure {
-    StartFailure::spawn(format_args!("it is to run in {}: {cause}", dir.display()))
 }
 
 /// What `execve(2)` means by its error.

@@ -90,6 +90,7 @@ impl Process {
             let path = guard_program.path.display();
             StartFailure::spawn(format_args!("its guard {path} cannot be started: {error}"))
         })?;
+        wait::forget_own_peak();
         let started = Instant::now();
         let mut child = launch::spawn_into(guard.group(), launch, logs)?;
         let pid = Pid::from_child(&child);

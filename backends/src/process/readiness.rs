@@ -4,11 +4,12 @@ use super::launch::Listen;
 use super::proc_fs;
 use super::socket::{Socket, Transport};
 use super::sockets;
+use crate::bound_ports::{is_bound_anywhere, is_bound_at};
 use russula_proto::StartFailure;
 use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// The delays between two looks at a server that is starting: 1 ms, doubled each time up to 20 ms.
@@ -75,32 +76,31 @@ pub(super) fn is_bound_by(group: Pid, listen: Listen) -> io::Result<bool> {
     }
 }
 
-/// Fails if the port of `listen` is bound by anyone, by TCP or UDP.
+/// Fails if the port of `listen` is bound by anyone, by TCP or UDP: at its address, or at any if the server may bind
+/// it at all of them.
 ///
-/// The kernel is asked by binding the port for a moment, which also finds what its tables do not list (a socket that
-/// is bound but does not listen yet). `std` sets `SO_REUSEADDR` for TCP, as drivers do, so connections that only wait
-/// for their end (TIME-WAIT) do not count. An address that this host does not have is left to the driver to
-/// complain about.
+/// An address that this host does not have is left to the driver to complain about.
 pub(super) fn require_free(listen: Listen) -> Result<(), StartFailure> {
-    let address = SocketAddr::new(listen.address, listen.port);
-    let taken = is_in_use(TcpListener::bind(address)) || is_in_use(UdpSocket::bind(address));
+    let Listen { address, port, may_bind_everywhere } = listen;
+    let (taken, address) = if may_bind_everywhere {
+        (is_bound_at(address, port) || is_bound_anywhere(port), Ipv6Addr::UNSPECIFIED.into())
+    } else {
+        (is_bound_at(address, port), address)
+    };
     if !taken {
         return Ok(());
     }
-    let detail = holders(listen).unwrap_or_else(|error| format!("who holds it cannot be seen: {error}"));
-    Err(StartFailure::PortInUse { port: listen.port, detail: detail.as_str().into() })
+    let detail =
+        holders(address, port).unwrap_or_else(|error| format!("who holds it cannot be seen: {error}"));
+    Err(StartFailure::PortInUse { port, detail: detail.as_str().into() })
 }
 
-fn is_in_use<T>(bound: io::Result<T>) -> bool {
-    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
-}
-
-/// Names the sockets at `listen` and who holds them, those that take what comes before connected ones.
-fn holders(listen: Listen) -> io::Result<String> {
+/// Names the sockets on `port` that overlap with `address`, and who holds them, those that take what comes before connected ones.
+fn holders(address: IpAddr, port: u16) -> io::Result<String> {
     /// Names of this many sockets explain enough.
     const NAMED_MAX: usize = 4;
 
-    let mut sockets = sockets::all(listen.address, listen.port)?;
+    let mut sockets = sockets::all(address, port)?;
     sockets.retain(|socket| socket.inode != 0);
     sockets.sort_by_key(|socket| !socket.is_open_to_all);
     let mut names: Vec<String> = Vec::new();
@@ -135,10 +135,14 @@ fn holder(socket: &Socket) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
     use std::time::Instant;
 
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn at(address: IpAddr, port: u16) -> Listen {
+        Listen { address, port, may_bind_everywhere: false }
+    }
 
     fn detail(listen: Listen) -> String {
         match require_free(listen) {
@@ -160,7 +164,7 @@ mod tests {
             let listener = TcpListener::bind((bound, 0)).expect("a free port");
             let port = listener.local_addr().expect("bound").port();
             for address in [LOOPBACK, Ipv6Addr::UNSPECIFIED.into()] {
-                let detail = detail(Listen { address, port });
+                let detail = detail(at(address, port));
                 assert!(detail.contains("TCP listener at"), "{detail}");
                 assert!(detail.contains(&format!("process {} (", std::process::id())), "{detail}");
             }
@@ -172,7 +176,7 @@ mod tests {
         for bound in [LOOPBACK, Ipv4Addr::UNSPECIFIED.into()] {
             let socket = UdpSocket::bind((bound, 0)).expect("a free port");
             let port = socket.local_addr().expect("bound").port();
-            assert!(detail(Listen { address: LOOPBACK, port }).contains("UDP socket at"));
+            assert!(detail(at(LOOPBACK, port)).contains("UDP socket at"));
         }
     }
 
@@ -180,7 +184,18 @@ mod tests {
     fn another_address_of_the_host_does_not_take_the_port() {
         let listener = TcpListener::bind("127.0.0.7:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        assert_eq!(require_free(Listen { address: "127.0.0.8".parse().expect("an address"), port }), Ok(()));
+        assert_eq!(require_free(at("127.0.0.8".parse().expect("an address"), port)), Ok(()));
+    }
+
+    #[test]
+    fn another_address_takes_the_port_of_a_server_that_binds_it_everywhere() {
+        for bound in ["127.0.0.7", "::1"] {
+            // A machine without IPv6 has nothing to take.
+            let Ok(listener) = TcpListener::bind((bound, 0)) else { continue };
+            let port = listener.local_addr().expect("bound").port();
+            let detail = detail(Listen { may_bind_everywhere: true, ..at(LOOPBACK, port) });
+            assert!(detail.contains(&format!("process {} (", std::process::id())), "{detail}");
+        }
     }
 
     #[test]
@@ -196,7 +211,7 @@ mod tests {
         // A child that another test has just forked may hold the sockets until it executes its program; that takes
         // milliseconds, TIME-WAIT a minute.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while let Err(failure) = require_free(Listen { address: LOOPBACK, port: address.port() }) {
+        while let Err(failure) = require_free(at(LOOPBACK, address.port())) {
             assert!(Instant::now() < deadline, "{failure}");
         }
     }

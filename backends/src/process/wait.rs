@@ -14,7 +14,8 @@ use std::process::ExitStatus;
 ///
 /// See `getrusage(2)` for the fields. One caveat: Linux carries the peak of the image that called `exec` over into
 /// `ru_maxrss` (`exec_mmap` in `fs/exec.c`), and `posix_spawn` calls it while it shares the memory of its parent. So
-/// [`Ended::max_rss_bytes`] is never below the peak of the worker, which is a few MiB.
+/// [`Ended::max_rss_bytes`] is never below the peak of the worker since [`forget_own_peak`]: what the worker held when
+/// it started the child, which is a few MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) exit: Exit,
@@ -50,6 +51,18 @@ pub(super) fn try_wait(pid: Pid) -> io::Result<Option<Ended>> {
         voluntary_switches: count(usage.ru_nvcsw),
         involuntary_switches: count(usage.ru_nivcsw),
     }))
+}
+
+/// Lowers the peak of this process to what it holds now, so that a child that is started next does not get an earlier
+/// one as its own. To be called right before.
+///
+/// `5` is the command for it (`/proc/PID/clear_refs` in `proc(5)`). Where it
+/// is not possible, on a kernel without `CONFIG_PROC_PAGE_MONITOR` or with `/proc` read-only, the peak stays, and is
+/// the lower bound for that of every child.
+pub(super) fn forget_own_peak() {
+    if let Err(error) = std::fs::write("/proc/self/clear_refs", "5") {
+        tracing::debug!("the own peak of memory cannot be lowered: {error}");
+    }
 }
 
 #[allow(unsafe_code)]

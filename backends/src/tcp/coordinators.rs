@@ -219,11 +219,8 @@ impl Coordinators {
         for index in 0..self.groups.len() {
             self.with(GroupId(index), |coordinator, now| coordinator.finish(now));
         }
-        let mut open = self.groups.len();
-        while open > 0 {
-            if let Some(Notice::Event(_, Event::Finished)) = self.wait(None)? {
-                open -= 1;
-            }
+        while self.groups.iter().any(|group| !group.coordinator.is_finished()) {
+            self.wait(None)?;
         }
         Ok(())
     }

@@ -14,6 +14,13 @@ pub struct DriverEntry {
     pub name: String,
     /// The program, as an absolute path.
     pub path: PathBuf,
+    /// Whether it is the embedded driver, which does two things that no other driver does: it writes the result file
+    /// itself, and as a server it binds its port at the address of the host alone.
+    ///
+    /// Both the name and the program have to be the embedded driver's. Another program under its name
+    /// (`--driver embedded=./script`) is sampled like any driver, and so is its program under another name, since
+    /// its results would say `embedded` in a directory that does not.
+    pub is_embedded: bool,
 }
 
 /// `NAME` or `NAME=PATH`: a driver as the command line names it.
@@ -55,7 +62,7 @@ impl DriverArg {
             Some(program) => self.named(program)?,
             None => self.look_for(role, driver_dir)?,
         };
-        Ok(DriverEntry { name: self.name.clone(), path })
+        Ok(DriverEntry { is_embedded: is_embedded(&self.name, role, &path), name: self.name.clone(), path })
     }
 
     fn named(&self, program: &Path) -> Result<PathBuf, DriverArgError> {
@@ -111,6 +118,12 @@ impl FromStr for DriverArg {
     }
 }
 
+/// See [`DriverEntry::is_embedded`].
+fn is_embedded(name: &str, role: Role, path: &Path) -> bool {
+    let Ok(name) = name.parse::<DriverName>() else { return false };
+    name.is_embedded() && path.file_name().is_some_and(|file| *file == *role.program(&name))
+}
+
 /// The directory that this program itself is in.
 fn own_dir() -> std::io::Result<PathBuf> {
     let own_path = std::env::current_exe()?;
@@ -121,4 +134,20 @@ fn with_first(dir: &Path, path: &OsString) -> OsString {
     let dirs = std::iter::once(dir.to_owned()).chain(std::env::split_paths(path));
     // It fails only for a directory with a ':' in its name, which cannot be on PATH.
     std::env::join_paths(dirs).unwrap_or_else(|_| path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_embedded_driver_by_name_and_program_is_embedded() {
+        let server = Path::new("/x/s2n-netbench-driver-server-embedded");
+        assert!(is_embedded("embedded", Role::Server, server));
+        assert!(!is_embedded("embedded", Role::Client, server), "it is the program of the other role");
+        assert!(!is_embedded("mine", Role::Server, server), "its results would be those of another driver");
+        assert!(!is_embedded("embedded", Role::Server, Path::new("/x/script.sh")));
+        assert!(!is_embedded("tcp", Role::Server, Path::new("/x/s2n-netbench-driver-server-tcp")));
+        assert!(!is_embedded("My_Driver", Role::Server, server));
+    }
 }

@@ -8,6 +8,7 @@ mod options;
 mod programs;
 mod shutdown;
 
+use crate::clock;
 use crate::process::GuardProgram;
 use crate::tcp::WorkerDriver;
 use clap::Parser;
@@ -19,7 +20,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 use tracing::{info, warn};
 
 pub use drivers::DriverEntry;
@@ -92,7 +92,8 @@ fn run(options: &Options, guard_args: &[&str]) -> Result<Finish, WorkerError> {
     let guard = guard_program(own_path, guard_args);
     let config = WorkerConfig {
         identity: Identity { run: options.run.clone(), group: options.group.into(), index: options.index },
-        session: session(),
+        session: clock::session(),
+        work: prepared.work,
         programs: u16::try_from(prepared.drivers.len()).expect("the options limit the number of drivers"),
         program_version: Text::tail_of(env!("CARGO_PKG_VERSION")),
         limits: WorkerLimits {
@@ -116,13 +117,6 @@ fn run(options: &Options, guard_args: &[&str]) -> Result<Finish, WorkerError> {
 fn guard_program(path: PathBuf, guard_args: &[&str]) -> GuardProgram {
     let args = guard_args.iter().copied().chain([GUARD_COMMAND]).map(OsString::from).collect();
     GuardProgram { path, args }
-}
-
-/// A number that another process of the same worker does not have: it only has to differ from the one before.
-fn session() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let nanos = u64::try_from(since_epoch.as_nanos() % u128::from(u64::MAX)).unwrap_or_default();
-    nanos ^ (u64::from(std::process::id()) << 32)
 }
 
 fn init_log() {

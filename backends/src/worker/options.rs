@@ -4,8 +4,9 @@ use super::drivers::{DriverArg, DriverArgError, DriverEntry};
 use crate::drivers::Role;
 use crate::durations::{parse_interval, parse_limit};
 use crate::scenario::{Scenario, ScenarioError};
+use crate::work;
 use clap::{Parser, ValueEnum};
-use russula_proto::{Group, RunId};
+use russula_proto::{Group, RunId, Work};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -151,6 +152,7 @@ pub(super) struct Prepared {
     pub(super) servers: Vec<SocketAddr>,
     pub(super) scenario_file: PathBuf,
     pub(super) scenario_name: String,
+    pub(super) work: Work,
     pub(super) traces: Vec<String>,
     pub(super) multiplex: bool,
     pub(super) drivers: Vec<DriverEntry>,
@@ -180,6 +182,8 @@ pub(super) enum OptionsError {
     TooManyDrivers(usize),
     #[error("--driver {0} was given twice")]
     DriverTwice(String),
+    #[error("the scenario file cannot be read again: {0}")]
+    Digest(#[source] std::io::Error),
     #[error("the working directory cannot be found out: {0}")]
     Directory(#[source] std::io::Error),
 }
@@ -204,6 +208,7 @@ impl Options {
                 (None, Some(scenario)) => scenario.name().to_owned(),
                 (None, None) => String::new(),
             },
+            work: self.work(&drivers)?,
             traces: scenario.as_ref().map(|s| s.traces().to_vec()).unwrap_or_default(),
             multiplex: scenario.as_ref().is_some_and(Scenario::needs_multiplex),
             drivers,
@@ -211,6 +216,12 @@ impl Options {
             sample_interval: (!self.sample_interval.is_zero()).then_some(self.sample_interval),
             stock_collector: self.stock_collector.clone(),
         })
+    }
+
+    fn work(&self, drivers: &[DriverEntry]) -> Result<Work, OptionsError> {
+        let names = drivers.iter().map(|driver| driver.name.as_str());
+        let of = |scenario: &PathBuf| work::of(scenario, names).map_err(OptionsError::Digest);
+        self.scenario.as_ref().map_or(Ok(Work::default()), of)
     }
 
     fn find_drivers(&self, group: Group) -> Result<Vec<DriverEntry>, OptionsError> {

@@ -3,7 +3,6 @@
 use super::drivers::DriverEntry;
 use super::options::Prepared;
 use crate::collector::{self, Collector, Header};
-use crate::drivers::EMBEDDED;
 use crate::layout::{self, Turn};
 use crate::process::{GuardProgram, Launch, Listen, Process, ReadinessPoll};
 use crate::tcp::{Programs, ProgramsWake};
@@ -66,17 +65,18 @@ impl DriverPrograms {
             args,
             env: self.environment(driver, result),
             env_remove: vec!["RUST_LOG".into()],
-            arg0: None,
-            working_dir: None,
             stdout,
             stderr: log("stderr"),
-            listen: self.listen(),
+            listen: self.listen(driver),
         }
     }
 
-    fn listen(&self) -> Option<Listen> {
-        (self.options.group == Group::Server)
-            .then_some(Listen { address: self.options.host, port: self.options.port })
+    fn listen(&self, driver: &DriverEntry) -> Option<Listen> {
+        (self.options.group == Group::Server).then_some(Listen {
+            address: self.options.host,
+            port: self.options.port,
+            may_bind_everywhere: !driver.is_embedded,
+        })
     }
 
     fn stock_collector_args(&self, driver: &DriverEntry) -> Vec<OsString> {
@@ -100,7 +100,7 @@ impl DriverPrograms {
             ("LOCAL_IP".to_owned(), options.host.to_string()),
             (
                 "TRACE".to_owned(),
-                if sampling && driver.name != EMBEDDED { "throughput" } else { "disabled" }.into(),
+                if sampling && !driver.is_embedded { "throughput" } else { "disabled" }.into(),
             ),
         ];
         let id = options.index.to_string();
@@ -113,7 +113,7 @@ impl DriverPrograms {
                 options.servers.iter().enumerate().map(|(i, at)| (format!("SERVER_{i}"), at.to_string())),
             );
         }
-        if driver.name == EMBEDDED && options.stock_collector.is_none() {
+        if driver.is_embedded && options.stock_collector.is_none() {
             let interval = options.sample_interval.unwrap_or_default();
             env.push(("NETBENCH_RESULT".into(), result.display().to_string()));
             env.push(("NETBENCH_SAMPLE_INTERVAL_MS".into(), interval.as_millis().to_string()));
@@ -139,7 +139,7 @@ impl DriverPrograms {
         if self.options.stock_collector.is_some() {
             return Collection::Stock { path: result, header };
         }
-        if driver.name == EMBEDDED {
+        if driver.is_embedded {
             return Collection::Own(Collector::adopt(&result, header));
         }
         let (interval, log) = (self.options.sample_interval, Some(launch.stderr.clone()));

@@ -71,7 +71,7 @@ pub(crate) fn coordinator_config(group: Group, workers: u16) -> CoordinatorConfi
         run: limit,
         stop: limit,
     };
-    CoordinatorConfig { run: run_id(), group, workers, limits, seed: 1 }
+    CoordinatorConfig { run: run_id(), group, workers, limits, session: 1, work: None }
 }
 
 /// What the workers of a group are like.
@@ -196,6 +196,7 @@ impl BoundWorker {
         let config = WorkerConfig {
             identity: Identity { run: plan.run.clone(), group: plan.group, index },
             session: NEXT_SESSION.fetch_add(1, Ordering::Relaxed),
+            work: russula_proto::Work::default(),
             programs: 1,
             program_version: Text::tail_of("no-op 1"),
             limits: plan.limits,

@@ -149,6 +149,20 @@ fn resources_are_those_of_the_driver() {
     assert!(outcome.voluntary_switches > 0, "{outcome:?}");
 }
 
+/// Linux makes the peak of whoever starts a program the first peak of that program.
+#[test]
+fn the_peak_of_a_small_driver_is_its_own_after_the_worker_had_a_large_one() {
+    const BYTES: usize = 100_000_000;
+    let block = vec![1_u8; BYTES];
+    assert_eq!(std::hint::black_box(block).len(), BYTES);
+    let bench = Bench::new();
+    for (program, args) in [("sleep", &["0"][..]), ("sh", &["-c", "exit 0"])] {
+        let mut process = bench.spawn(&bench.launch(program, args));
+        let peak_bytes = end_of(&mut process).max_rss_bytes;
+        assert!((100_000..BYTES as u64 / 2).contains(&peak_bytes), "{program}: {peak_bytes} bytes");
+    }
+}
+
 #[test]
 fn sleep_costs_no_cpu_but_time() {
     let bench = Bench::new();

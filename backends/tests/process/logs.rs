@@ -12,9 +12,7 @@ fn a_flood_is_cut_while_the_driver_runs_and_when_it_has_ended() {
     let flood = 4 * LOG_MAX_BYTES;
     let script =
         format!("head -c {flood} /dev/zero; echo last; while [ ! -e go ]; do sleep 0.01; done; echo end");
-    let mut launch = bench.shell(&script);
-    launch.working_dir = Some(bench.path(""));
-    let mut process = bench.spawn(&launch);
+    let mut process = bench.spawn(&bench.shell_in_dir(&script));
     eventually("the flood is over", || {
         tail(&bench.path("stdout"), 100).is_ok_and(|tail| tail.contains("last"))
     });
@@ -45,9 +43,7 @@ fn a_full_disk_is_the_trouble_of_the_driver_alone() {
 #[test]
 fn a_log_that_is_gone_is_told_in_its_place() {
     let bench = Bench::new();
-    let mut launch = bench.shell("rm stderr; exit 6");
-    launch.working_dir = Some(bench.path(""));
-    let mut process = bench.spawn(&launch);
+    let mut process = bench.spawn(&bench.shell_in_dir("rm stderr; exit 6"));
     let outcome = end_of(&mut process);
     assert_eq!(outcome.exit, Exit::Code(6));
     assert!(outcome.stderr_tail.as_str().contains("stderr cannot be read"), "{}", outcome.stderr_tail);

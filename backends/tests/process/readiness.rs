@@ -23,7 +23,7 @@ fn free_port(ip: &str) -> SocketAddr {
 fn server_launch(bench: &Bench, transport: &'static str, address: SocketAddr, bound: &str) -> Launch {
     let bound = format!("{bound}:{}", address.port());
     let mut launch = bench.role(&Role::Server { transport, address: bound, go: bench.path("go") });
-    launch.listen = Some(Listen { address: address.ip(), port: address.port() });
+    launch.listen = Some(Listen { address: address.ip(), port: address.port(), may_bind_everywhere: false });
     launch
 }
 
@@ -95,7 +95,7 @@ fn a_server_that_the_driver_started_counts() {
     launch
         .env
         .extend(Role::Server { transport: "tcp", address: address.to_string(), go: bench.path("go") }.env());
-    launch.listen = Some(Listen { address: address.ip(), port: address.port() });
+    launch.listen = Some(Listen { address: address.ip(), port: address.port(), may_bind_everywhere: false });
     let mut process = spawn_when_free(&bench, &launch);
     eventually("the port is bound", || listens(&process));
     process.kill().expect("killed");

@@ -74,13 +74,12 @@ pub(crate) fn play() {
 
 fn worker() {
     let dir = PathBuf::from(variable("DIR"));
+    let script = format!("cd '{}' && {{ {}; }}", dir.display(), variable("SCRIPT"));
     let launch = Launch {
         program: "sh".into(),
-        args: vec!["-c".into(), variable("SCRIPT").into()],
+        args: vec!["-c".into(), script.into()],
         env: vec![],
         env_remove: vec![],
-        arg0: None,
-        working_dir: Some(dir.clone()),
         stdout: dir.join("stdout"),
         stderr: dir.join("stderr"),
         listen: None,

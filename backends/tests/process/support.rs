@@ -46,8 +46,6 @@ impl Bench {
             args: args.iter().map(Into::into).collect(),
             env: vec![(name.into(), value.into())],
             env_remove: vec![],
-            arg0: None,
-            working_dir: None,
             stdout: self.path("stdout"),
             stderr: self.path("stderr"),
             listen: None,
@@ -56,6 +54,11 @@ impl Bench {
 
     pub(crate) fn shell(&self, script: &str) -> Launch {
         self.launch("sh", &["-c", script])
+    }
+
+    /// A shell script that runs in the directory of the test.
+    pub(crate) fn shell_in_dir(&self, script: &str) -> Launch {
+        self.shell(&format!("cd '{}' && {{ {script}; }}", self.path("").display()))
     }
 
     pub(crate) fn role(&self, role: &Role) -> Launch {

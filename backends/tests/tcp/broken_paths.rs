@@ -83,7 +83,8 @@ fn a_cut_in_the_middle_is_seen_and_the_worker_is_dialed_again() {
 fn a_run_advances_although_every_connection_breaks_after_one_goal() {
     within("connections for one goal each", || {
         // Preamble, frame length, variant, run id, group and index.
-        let hello_len = 8 + 4 + 1 + (1 + run_id().as_str().len()) + 1 + 1;
+        // Preamble, length, variant, run id, group, index, session and no work.
+        let hello_len = 8 + 4 + 1 + (1 + run_id().as_str().len()) + 1 + 1 + 1 + 1;
         let after_len = hello_len + GOAL_LEN;
         let fault = Fault { direction: Direction::Up, after_len, strike: Strike::End };
         let path = Path { fault_of: Box::new(move |_| Some(fault)), ..Path::sound() };
@@ -190,7 +191,8 @@ fn a_stall_without_end_is_named_by_the_deadlines() {
         assert!(matches!(failure, Failure::Deadline { phase: Phase::Stop, .. }), "{failure}");
         assert_eq!(
             failure.to_string(),
-            "the deadline 'programs stopped' passed after 0.1 s: waiting for worker 0"
+            "the deadline 'programs stopped' passed after 2.1 s: waiting for worker 0",
+            "0.1 s, and the 2 s that the worker gives its program"
         );
         assert_eq!(coordinators.get(id).peer(0).last_error, Some(&PeerError::NotStopped));
         drop(coordinators);

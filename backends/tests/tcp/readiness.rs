@@ -25,7 +25,10 @@ fn a_worker_sees_the_end_of_a_stream_that_comes_with_its_last_bytes() {
         let mut coordinator = TcpStream::connect(workers.addresses()[0]).unwrap();
         let mut hello = wire::preamble().to_vec();
         let identity = Identity { run: run_id(), group: Group::Server, index: 0 };
-        wire::encode_frame(&wire::CoordinatorMessage::Hello(identity), &mut hello);
+        wire::encode_frame(
+            &wire::CoordinatorMessage::Hello(wire::Hello { worker: identity, session: 1, work: None }),
+            &mut hello,
+        );
         coordinator.write_all(&hello).unwrap();
         // Its first report is the last thing that the worker says now.
         coordinator.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -60,7 +63,7 @@ fn a_coordinator_sees_the_end_of_a_stream_that_comes_with_its_last_bytes() {
         }
         worker.set_read_timeout(Some(PATIENCE)).unwrap();
         worker.read_exact(&mut hello).unwrap();
-        let welcome = Welcome { session: 1, programs: 1, program_version: Text::default() };
+        let welcome = Welcome { session: 1, programs: 1, program_version: Text::default(), kill_grace_ms: 0 };
         let mut answer = wire::preamble().to_vec();
         wire::encode_frame(&wire::WorkerMessage::Welcome(welcome), &mut answer);
         send_and_end(&mut worker, &answer);

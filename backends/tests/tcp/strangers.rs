@@ -232,7 +232,10 @@ fn a_storm_of_connections_does_not_keep_the_coordinator_out() {
 fn hello() -> Vec<u8> {
     let mut bytes = wire::preamble().to_vec();
     let identity = Identity { run: run_id(), group: Group::Server, index: 0 };
-    wire::encode_frame(&wire::CoordinatorMessage::Hello(identity), &mut bytes);
+    wire::encode_frame(
+        &wire::CoordinatorMessage::Hello(wire::Hello { worker: identity, session: 1, work: None }),
+        &mut bytes,
+    );
     bytes
 }
 

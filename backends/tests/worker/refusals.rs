@@ -39,8 +39,18 @@ fn a_client_is_no_server() {
 
 #[test]
 fn a_port_in_use_is_named_with_its_holder() {
+    a_port_in_use_at("127.0.0.1");
+}
+
+/// A driver of netbench would bind `[::]`, and fail there.
+#[test]
+fn a_port_in_use_at_another_address_of_the_host_is_named_with_its_holder() {
+    a_port_in_use_at("127.0.0.7");
+}
+
+fn a_port_in_use_at(address: &str) {
     let site = Site::new();
-    let holder = TcpListener::bind(("127.0.0.1", site.port(0))).expect("it was free");
+    let holder = TcpListener::bind((address, site.port(0))).expect("it was free");
     let worker = site.server(0, &drivers::server(), &[]);
     let (mut coordinators, group) = coordinate(Group::Server, &[&worker]);
     let failure = failure_of(coordinators.run_till(group, Milestone::WorkersRunning));

@@ -201,7 +201,8 @@ pub(crate) fn add_group(
         group,
         workers: u16::try_from(workers.len()).expect("a few workers"),
         limits: CoordinatorLimits::default(),
-        seed: 1,
+        session: 1,
+        work: None,
     };
     coordinators.add(config, workers.iter().map(|worker| worker.address).collect())
 }

@@ -66,14 +66,15 @@ impl Attach {
             .driver_names()?
             .into_iter()
             .map(|name| PlannedDriver { name: name.to_string(), programs: DriverPrograms::OnWorkers {} });
+        let drivers: Vec<PlannedDriver> = drivers.collect();
         let plan = Plan {
             run: self.run_id.clone(),
-            drivers: drivers.collect(),
             repeat: self.run.repeat,
             ready_timeout: self.ready_timeout,
             timeout: self.run.timeout,
-            kill_grace: Duration::from_secs(2),
             pause: self.pause,
+            work: run::work_of(&self.scenario, &drivers)?,
+            drivers,
             scenario,
         };
         run::raise_file_limit();

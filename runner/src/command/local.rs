@@ -86,17 +86,17 @@ impl Local {
         interrupts: Interrupts,
     ) -> Result<Outcome, RunError> {
         let programs = Programs::place(directory, found)?;
+        let scenario_file = directory.place_scenario(source, scenario.name())?;
         let plan = Plan {
             run: directory.run_id().clone(),
             drivers: programs.drivers.clone(),
             repeat: self.run.repeat,
             ready_timeout: CoordinatorLimits::default().ready,
             timeout: self.run.timeout,
-            kill_grace: self.kill_grace,
             pause: false,
+            work: run::work_of(&scenario_file, &programs.drivers)?,
             scenario,
         };
-        let scenario_file = directory.place_scenario(source, plan.scenario.name())?;
         directory.write_plan("local", &plan)?;
         let progress = Progress::new(&plan);
         progress.phase("starting workers");

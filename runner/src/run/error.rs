@@ -16,6 +16,14 @@ pub enum RunError {
         /// The system's word for it.
         source: io::Error,
     },
+    /// The scenario file has gone in the meantime.
+    #[error("the scenario {} cannot be read any more: {source}", path.display())]
+    ReadScenario {
+        /// The file.
+        path: PathBuf,
+        /// The system's word for it.
+        source: io::Error,
+    },
     /// A file of the run cannot be written.
     #[error("{} cannot be written: {source}", path.display())]
     File {
@@ -43,7 +51,7 @@ impl RunError {
     /// See `runner --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Directory { .. } => 2,
+            Self::Directory { .. } | Self::ReadScenario { .. } => 2,
             #[cfg(target_os = "linux")]
             Self::Local(LocalError::Cancelled) => 130,
             #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain
 use crate::hosts::status_word;
 use crate::summary::{RepetitionSummary, Status, Summary};
 use crate::units;
+use backends::clock;
 use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
@@ -110,6 +111,7 @@ impl<'a> Execution<'a> {
             progress.message("Stdin is a file: nobody can press Enter, so there is no pause.");
         }
         hosts.watch(&mut coordinators, FIRST_HOST)?;
+        let session = clock::session();
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
             let config = CoordinatorConfig {
@@ -119,10 +121,11 @@ impl<'a> Execution<'a> {
                 limits: CoordinatorLimits {
                     ready: plan.ready_timeout,
                     run: plan.timeout,
-                    stop: STOP_LIMIT + plan.kill_grace,
+                    stop: STOP_LIMIT,
                     ..CoordinatorLimits::default()
                 },
-                seed: u64::from(std::process::id()),
+                session,
+                work: Some(plan.work),
             };
             coordinators.add(config, addresses)
         };

@@ -20,6 +20,8 @@ pub(super) fn explain(hosts: &dyn Hosts, group: Group, failure: &Failure) -> Str
         Failure::Refused { index, refusal } => {
             let option = match refusal {
                 Refusal::Run { .. } => " (--run)",
+                Refusal::Scenario { .. } => " (--scenario)",
+                Refusal::Drivers { .. } => " (--driver)",
                 Refusal::Group { .. } | Refusal::Index { .. } => "",
             };
             format!("{}: the worker refuses: {refusal}{option}", host(*index))

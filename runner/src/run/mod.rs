@@ -21,5 +21,5 @@ pub use error::RunError;
 pub use execute::{Outcome, run};
 pub use interrupt::Interrupts;
 pub use limits::raise_file_limit;
-pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource};
+pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource, work_of};
 pub use progress::Progress;

@@ -1,10 +1,12 @@
 //! What a run is to do, before anything is started.
 
+use super::RunError;
 use backends::scenario::{self, Scenario, ScenarioError};
-use russula_proto::RunId;
+use backends::work;
+use russula_proto::{RunId, Work};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything that a run needs to know, whatever its backend.
@@ -20,12 +22,12 @@ pub struct Plan {
     pub ready_timeout: Duration,
     /// Most time for the clients of one repetition.
     pub timeout: Duration,
-    /// How long a driver may take to end after SIGTERM.
-    pub kill_grace: Duration,
     /// Wait for the user before the servers are stopped.
     pub pause: bool,
     /// What they run.
     pub scenario: Scenario,
+    /// The same, as the workers compare it with theirs.
+    pub work: Work,
 }
 
 /// A driver, as `run.json` has it.
@@ -56,6 +58,15 @@ pub enum DriverPrograms {
     },
     /// Whatever the workers' own command lines say.
     OnWorkers {},
+}
+
+/// What `scenario` and `drivers` are for the comparison with the workers.
+///
+/// # Errors
+/// If the file cannot be read any more.
+pub fn work_of(scenario: &Path, drivers: &[PlannedDriver]) -> Result<Work, RunError> {
+    let names = drivers.iter().map(|driver| driver.name.as_str());
+    work::of(scenario, names).map_err(|source| RunError::ReadScenario { path: scenario.to_owned(), source })
 }
 
 /// Where the scenario comes from.

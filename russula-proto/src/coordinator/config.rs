@@ -1,6 +1,6 @@
 //! What a coordinator is told when it is made.
 
-use crate::identity::RunId;
+use crate::identity::{RunId, Work};
 use crate::workflow::Group;
 use core::time::Duration;
 
@@ -15,8 +15,11 @@ pub struct CoordinatorConfig {
     pub workers: u16,
     /// Its deadlines.
     pub limits: CoordinatorLimits,
-    /// A random number for the jitter of the back-off.
-    pub seed: u64,
+    /// A random number, drawn anew for every coordinator: workers tell it from an earlier one by it, and the jitter
+    /// of the back-off comes from it.
+    pub session: u64,
+    /// What the run is about; workers with other work refuse. `None` if the caller does not know.
+    pub work: Option<Work>,
 }
 
 /// How long a coordinator waits.
@@ -36,7 +39,8 @@ pub struct CoordinatorLimits {
     pub start: Duration,
     /// For all programs to end by themselves.
     pub run: Duration,
-    /// For all programs to end after they were told to stop.
+    /// For all programs to end after they were told to stop, on top of the longest time that a worker gives them
+    /// before it kills them.
     pub stop: Duration,
 }
 

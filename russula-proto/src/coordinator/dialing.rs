@@ -21,7 +21,7 @@ impl Coordinator {
         };
         self.outputs.push_back(Output::Close(index));
         self.peers[index].connection = Connection::Down;
-        if self.finishing.is_some() {
+        if self.finishing.is_some() || self.peers[index].is_dismissed {
             return self.give_up(index);
         }
         if was_up {
@@ -58,6 +58,17 @@ impl Coordinator {
         self.peers[index].last_error = Some(failure.peer_error());
         self.give_up(index);
         self.fail(failure);
+    }
+
+    /// Gives a worker up, and tells it that the run is over for it as long as there is a connection.
+    pub(super) fn dismiss(&mut self, index: usize) {
+        if !self.peers[index].say_finish() {
+            return self.give_up(index);
+        }
+        self.outputs.push_back(Output::Transmit(index));
+        self.clear_timer(index);
+        self.census[self.peers[index].stage as usize] -= 1;
+        self.peers[index].is_dismissed = true;
     }
 
     pub(super) fn give_up(&mut self, index: usize) {

@@ -99,8 +99,13 @@ impl Coordinator {
             Phase::Ready => self.config.limits.ready,
             Phase::Start => self.config.limits.start,
             Phase::Run => self.config.limits.run,
-            Phase::Stop => self.config.limits.stop,
+            Phase::Stop => self.config.limits.stop + self.longest_kill_grace(),
         }
+    }
+
+    fn longest_kill_grace(&self) -> Duration {
+        let graces = self.peers.iter().filter_map(|peer| Some(peer.welcome.as_ref()?.kill_grace_ms));
+        Duration::from_millis(graces.max().unwrap_or_default().into())
     }
 
     pub(super) fn handle_deadline(&mut self, phase: Phase) {
@@ -115,7 +120,9 @@ impl Coordinator {
             // All programs are where they should be; some worker does not know yet that this was heard.
             late = self.behind(Stage::Released);
         }
-        let waiting = Waiting::of(late.iter().map(|&index| (index, self.peers[index].last_error.clone())));
+        // What went wrong with a worker that is connected again explains nothing.
+        let error = |peer: &Peer| if peer.is_up() { None } else { peer.last_error.clone() };
+        let waiting = Waiting::of(late.iter().map(|&index| (index, error(&self.peers[index]))));
         self.fail(Failure::Deadline { phase, limit: self.limit(phase), waiting });
         if phase == Phase::Ready {
             // Whoever has not answered in that time is not waited for in the next repetition either.
@@ -125,7 +132,7 @@ impl Coordinator {
             // Whoever could not be stopped is left to its host; the run goes on to its end.
             for index in late {
                 self.peers[index].last_error.get_or_insert(PeerError::NotStopped);
-                self.give_up(index);
+                self.dismiss(index);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::link::LinkError;
 use crate::text::Text;
 use crate::time::Timestamp;
-use crate::wire::{Goal, Position, Report, Stage, Target, Welcome, WorkerMessage};
+use crate::wire::{Goal, Hello, Position, Report, Stage, Target, Welcome, WorkerMessage};
 use crate::workflow::{CoordinatorWorkflow, Group, Milestone};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -69,7 +69,7 @@ impl Coordinator {
             deadline: None,
             finishing: None,
             finished: false,
-            lot: config.seed | 1,
+            lot: config.session | 1,
             outputs: VecDeque::new(),
             peers,
             config,
@@ -100,6 +100,11 @@ impl Coordinator {
     /// The last milestone reached in this repetition, of those that were asked for.
     pub fn reached(&self) -> Option<Milestone> {
         self.announced
+    }
+
+    /// Whether [`Self::finish`] has come to its end.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// The first failure of this repetition.
@@ -165,7 +170,11 @@ impl Coordinator {
     }
 
     /// Takes the group to `milestone`; [`Event::Reached`] tells when it is there.
+    ///
+    /// # Panics
+    /// If no repetition was begun.
     pub fn run_till(&mut self, milestone: Milestone, now: Timestamp) {
+        assert!(self.repetition > 0, "a repetition is begun first");
         self.till = self.till.max(Some(milestone));
         self.settle(now);
     }
@@ -201,7 +210,8 @@ impl Coordinator {
             index: u16::try_from(index).expect("the group has at most 65,535 workers"),
         };
         if matches!(self.peers[index].connection, Connection::Dialing) {
-            self.peers[index].open(identity);
+            let (session, work) = (self.config.session, self.config.work);
+            self.peers[index].open(Hello { worker: identity, session, work });
             self.outputs.push_back(Output::Transmit(index));
         }
     }
@@ -209,6 +219,9 @@ impl Coordinator {
     /// Bytes have arrived from worker `index`.
     pub fn handle_bytes(&mut self, index: usize, mut bytes: &[u8], now: Timestamp) {
         while !bytes.is_empty() {
+            if self.peers[index].is_dismissed {
+                return;
+            }
             let Some(link) = self.peers[index].link_mut() else { return };
             match link.receive::<WorkerMessage>(&mut bytes) {
                 Ok(Some(message)) => {

@@ -1,11 +1,10 @@
 //! One worker as its coordinator sees it.
 
 use super::{CoordinatorLimits, PeerError};
-use crate::identity::Identity;
 use crate::link::Link;
 use crate::outcome::Ending;
 use crate::time::Timestamp;
-use crate::wire::{CoordinatorMessage, Goal, Stage, Welcome};
+use crate::wire::{CoordinatorMessage, Goal, Hello, Stage, Welcome};
 use core::time::Duration;
 
 /// The state of the connection to a worker.
@@ -32,6 +31,8 @@ pub(super) struct Peer {
     pub(super) welcome: Option<Welcome>,
     pub(super) last_contact: Option<Timestamp>,
     pub(super) last_error: Option<PeerError>,
+    /// Given up while there was a connection, over which it hears that the run is over for it.
+    pub(super) is_dismissed: bool,
     /// Since when there is no connection.
     pub(super) down_since: Timestamp,
     /// The one timer of this peer, as it stands in the coordinator's schedule.
@@ -51,6 +52,7 @@ impl Peer {
             welcome: None,
             last_contact: None,
             last_error: None,
+            is_dismissed: false,
             down_since: now,
             timer: None,
             attempts: 0,
@@ -73,8 +75,9 @@ impl Peer {
         }
     }
 
+    /// Nothing is expected of this worker any more.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(self.connection, Connection::Gone)
+        self.is_dismissed || matches!(self.connection, Connection::Gone)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -82,9 +85,9 @@ impl Peer {
     }
 
     /// The socket is connected: opens the exchange.
-    pub(super) fn open(&mut self, identity: Identity) {
+    pub(super) fn open(&mut self, hello: Hello) {
         let mut link = Link::dialed();
-        link.send(&CoordinatorMessage::Hello(identity));
+        link.send(&CoordinatorMessage::Hello(hello));
         self.connection = Connection::Greeting(link);
         self.said = None;
         self.finish_said = false;

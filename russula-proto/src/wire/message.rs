@@ -4,7 +4,7 @@
 //! without a change in meaning. No path, argument or program crosses the wire: the worker's own command
 //! line decides what may be run, and a goal names one of those by its index.
 
-use crate::identity::{Identity, RunId};
+use crate::identity::{Digest, Identity, RunId, Work};
 use crate::outcome::Ending;
 use crate::text::Text;
 use crate::workflow::Group;
@@ -16,8 +16,8 @@ pub const PROGRAM_VERSION_MAX: usize = 64;
 /// What a coordinator says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoordinatorMessage {
-    /// Opens the exchange: the worker that this connection is meant for.
-    Hello(Identity),
+    /// Opens the exchange.
+    Hello(Hello),
     /// Where the worker should be.
     Goal(Goal),
     /// The run is over; the worker may end.
@@ -33,6 +33,18 @@ pub enum WorkerMessage {
     Refused(Refusal),
     /// Where the worker is.
     Report(Report),
+}
+
+/// How a coordinator introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The worker that this connection is meant for.
+    pub worker: Identity,
+    /// Drawn for every coordinator. Another number means another coordinator, whose repetitions are others too:
+    /// what was begun for the one before is given up.
+    pub session: u64,
+    /// What the run is about, if the coordinator knows; the worker's work has to be the same.
+    pub work: Option<Work>,
 }
 
 /// Where a worker should be.
@@ -73,6 +85,9 @@ pub struct Welcome {
     pub programs: u16,
     /// Version of the worker's software.
     pub program_version: Text<PROGRAM_VERSION_MAX>,
+    /// How long a program that was told to stop may take before it is killed, in milliseconds. Whoever waits for
+    /// that waits longer.
+    pub kill_grace_ms: u32,
 }
 
 /// Why a worker refuses a coordinator.
@@ -102,11 +117,30 @@ pub enum Refusal {
         /// The coordinator's.
         got: u16,
     },
+    /// The two sides have different scenario files.
+    #[error("the worker's scenario file is another one (digest {expected}) than the coordinator's ({got})")]
+    Scenario {
+        /// The worker's.
+        expected: Digest,
+        /// The coordinator's.
+        got: Digest,
+    },
+    /// The two sides have different drivers.
+    #[error(
+        "the worker was started with other drivers, or in another order, than the coordinator (digests {expected} and {got})"
+    )]
+    Drivers {
+        /// The worker's.
+        expected: Digest,
+        /// The coordinator's.
+        got: Digest,
+    },
 }
 
 impl Refusal {
-    /// Compares the identity that a coordinator asked for with the worker's own.
-    pub fn check(own: &Identity, asked: &Identity) -> Result<(), Self> {
+    /// Compares what a coordinator asks for with what the worker is.
+    pub fn check(own: &Identity, work: Work, hello: &Hello) -> Result<(), Self> {
+        let asked = &hello.worker;
         if own.run != asked.run {
             return Err(Self::Run { expected: own.run.clone(), got: asked.run.clone() });
         }
@@ -115,6 +149,13 @@ impl Refusal {
         }
         if own.index != asked.index {
             return Err(Self::Index { expected: own.index, got: asked.index });
+        }
+        let asked = hello.work.unwrap_or(work);
+        if work.scenario != asked.scenario {
+            return Err(Self::Scenario { expected: work.scenario, got: asked.scenario });
+        }
+        if work.drivers != asked.drivers {
+            return Err(Self::Drivers { expected: work.drivers, got: asked.drivers });
         }
         Ok(())
     }

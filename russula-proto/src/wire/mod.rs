@@ -15,7 +15,7 @@ mod message;
 
 pub use frame::{DecodeError, Decoder, LENGTH_PREFIX_LEN, MAX_FRAME_LEN, encode_frame};
 pub use message::{
-    CoordinatorMessage, Goal, PROGRAM_VERSION_MAX, Position, Refusal, Report, Stage, Target, Welcome,
+    CoordinatorMessage, Goal, Hello, PROGRAM_VERSION_MAX, Position, Refusal, Report, Stage, Target, Welcome,
     WorkerMessage,
 };
 

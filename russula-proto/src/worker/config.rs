@@ -1,6 +1,6 @@
 //! What a worker is told when it is made.
 
-use crate::identity::Identity;
+use crate::identity::{Identity, Work};
 use crate::text::Text;
 use crate::wire::PROGRAM_VERSION_MAX;
 use core::time::Duration;
@@ -12,6 +12,8 @@ pub struct WorkerConfig {
     pub identity: Identity,
     /// A random number, drawn anew for every process.
     pub session: u64,
+    /// What it was started to work on.
+    pub work: Work,
     /// How many programs the driver can start.
     pub programs: u16,
     /// Version of the worker's software.

@@ -7,13 +7,12 @@ mod config;
 mod connections;
 mod output;
 
-use crate::identity::Identity;
 use crate::outcome::{Ending, Outcome, StartFailure};
 use crate::time::Timestamp;
 use crate::wire::{
-    CoordinatorMessage, Goal, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage,
+    CoordinatorMessage, Goal, Hello, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage,
 };
-use crate::workflow::{WorkerInput, WorkerStep, WorkerWorkflow};
+use crate::workflow::{Group, WorkerInput, WorkerStep, WorkerWorkflow};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use connections::{Connections, Standing};
@@ -31,6 +30,8 @@ pub struct ConnectionId(pub u64);
 pub struct Worker {
     config: WorkerConfig,
     connections: Connections,
+    /// The session of the coordinator that was last attached.
+    coordinator: Option<u64>,
     /// The newest goal of the coordinator.
     goal: Option<Goal>,
     task: Task,
@@ -51,6 +52,21 @@ struct Task {
     program_active: bool,
     stop_asked: bool,
     ending: Option<Ending>,
+    /// It was begun for a coordinator that another one has replaced.
+    is_abandoned: bool,
+}
+
+impl Task {
+    fn begin(repetition: u32, group: Group) -> Self {
+        Self {
+            repetition,
+            workflow: group.worker(),
+            program_active: false,
+            stop_asked: false,
+            ending: None,
+            is_abandoned: false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +80,10 @@ struct Shutdown {
 impl Worker {
     /// A worker that waits for its coordinator.
     pub fn new(config: WorkerConfig) -> Self {
-        let workflow = config.identity.group.worker();
         Self {
             connections: Connections::new(config.limits.greeting),
-            task: Task { repetition: 0, workflow, program_active: false, stop_asked: false, ending: None },
+            task: Task::begin(0, config.identity.group),
+            coordinator: None,
             config,
             goal: None,
             report_due: false,
@@ -223,7 +239,7 @@ impl Worker {
     fn handle_message(&mut self, connection: ConnectionId, message: CoordinatorMessage, now: Timestamp) {
         let attached = self.connections.attached() == Some(connection);
         match message {
-            CoordinatorMessage::Hello(asked) if !attached => self.greet(connection, &asked, now),
+            CoordinatorMessage::Hello(hello) if !attached => self.greet(connection, &hello, now),
             CoordinatorMessage::Goal(goal) if attached => {
                 if self.goal.is_none_or(|known| known.repetition <= goal.repetition) {
                     self.goal = Some(goal);
@@ -237,8 +253,8 @@ impl Worker {
         }
     }
 
-    fn greet(&mut self, connection: ConnectionId, asked: &Identity, now: Timestamp) {
-        if let Err(refusal) = Refusal::check(&self.config.identity, asked) {
+    fn greet(&mut self, connection: ConnectionId, hello: &Hello, now: Timestamp) {
+        if let Err(refusal) = Refusal::check(&self.config.identity, self.config.work, hello) {
             self.send(connection, &WorkerMessage::Refused(refusal.clone()));
             self.event(Event::Refused(connection, refusal));
             self.close_after_flush(connection, now);
@@ -250,11 +266,17 @@ impl Worker {
         }
         self.connections.attach(connection);
         self.orphaned_at = None;
+        if self.coordinator.replace(hello.session).is_some_and(|known| known != hello.session) {
+            // Another coordinator counts its repetitions anew and knows nothing of what was begun before.
+            self.goal = None;
+            self.task.is_abandoned = true;
+        }
         self.event(Event::Attached(connection));
         let welcome = Welcome {
             session: self.config.session,
             programs: self.config.programs,
             program_version: self.config.program_version.clone(),
+            kill_grace_ms: u32::try_from(self.config.limits.kill_grace.as_millis()).unwrap_or(u32::MAX),
         };
         self.send(connection, &WorkerMessage::Welcome(welcome));
         self.report_due = true;
@@ -273,22 +295,18 @@ impl Worker {
             self.apply(WorkerInput::Target(Target::Stop), now);
             return;
         }
-        let Some(goal) = self.goal else { return };
-        if goal.repetition > self.task.repetition {
+        let newer = self.goal.is_some_and(|goal| goal.repetition > self.task.repetition);
+        if newer || self.task.is_abandoned {
             if self.task.program_active {
                 // What is left of an older repetition ends before the new one begins.
                 self.apply(WorkerInput::Target(Target::Stop), now);
                 return;
             }
-            self.task = Task {
-                repetition: goal.repetition,
-                workflow: self.config.identity.group.worker(),
-                program_active: false,
-                stop_asked: false,
-                ending: None,
-            };
+            let repetition = self.goal.map_or(0, |goal| goal.repetition);
+            self.task = Task::begin(repetition, self.config.identity.group);
             self.report_due = true;
         }
+        let Some(goal) = self.goal else { return };
         while self.apply(WorkerInput::Target(goal.target), now) {}
     }
 
@@ -340,7 +358,8 @@ impl Worker {
         let Some(connection) = self.connections.attached() else { return };
         let Some(peer) = self.connections.get(connection) else { return };
         // The welcome may share a segment with the first report; after that, only the newest report counts.
-        if !self.report_due || peer.link.outgoing().len() > MAX_QUEUED_BEFORE_REPORT {
+        let nothing_to_say = !self.report_due || self.task.is_abandoned;
+        if nothing_to_say || peer.link.outgoing().len() > MAX_QUEUED_BEFORE_REPORT {
             return;
         }
         self.report_due = false;

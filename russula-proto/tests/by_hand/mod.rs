@@ -6,7 +6,7 @@ use russula_proto::wire::{
 };
 use russula_proto::{
     ConnectionId, Coordinator, CoordinatorConfig, Ending, Exit, Group, Identity, Link, Outcome, Text,
-    Timestamp, Worker, WorkerConfig, coordinator, worker,
+    Timestamp, Work, Worker, WorkerConfig, coordinator, worker,
 };
 use serde::Serialize;
 
@@ -20,12 +20,21 @@ pub(crate) fn attached_worker() -> Worker {
     let mut worker = Worker::new(WorkerConfig {
         identity: identity.clone(),
         session: 1,
+        work: Work::default(),
         programs: 1,
         program_version: Text::default(),
         limits: Default::default(),
     });
     worker.handle_accepted(SOCKET, NOW);
-    worker.handle_bytes(SOCKET, &opening(&[CoordinatorMessage::Hello(identity)]), NOW);
+    worker.handle_bytes(
+        SOCKET,
+        &opening(&[CoordinatorMessage::Hello(russula_proto::wire::Hello {
+            worker: identity,
+            session: 1,
+            work: None,
+        })]),
+        NOW,
+    );
     events(&mut worker);
     worker
 }
@@ -64,7 +73,10 @@ pub(crate) fn events(worker: &mut Worker) -> Vec<String> {
 
 pub(crate) fn coordinator(group: Group, workers: u16) -> Coordinator {
     let run = "demo".parse().expect("a valid run id");
-    Coordinator::new(CoordinatorConfig { run, group, workers, limits: Default::default(), seed: 1 }, NOW)
+    Coordinator::new(
+        CoordinatorConfig { run, group, workers, limits: Default::default(), session: 1, work: None },
+        NOW,
+    )
 }
 
 /// What a peer sends at the beginning of a connection.
@@ -75,7 +87,12 @@ pub(crate) fn opening<M: Serialize>(messages: &[M]) -> Vec<u8> {
 }
 
 pub(crate) fn welcome(session: u64) -> WorkerMessage {
-    WorkerMessage::Welcome(Welcome { session, programs: 1, program_version: Text::tail_of("1.0") })
+    WorkerMessage::Welcome(Welcome {
+        session,
+        programs: 1,
+        program_version: Text::tail_of("1.0"),
+        kill_grace_ms: 2000,
+    })
 }
 
 pub(crate) fn report(repetition: u32, position: Position) -> WorkerMessage {

@@ -2,7 +2,7 @@
 
 use super::{GroupOptions, HostId, WireId};
 use russula_proto::{
-    ConnectionId, Exit, Group, Identity, Outcome, StartFailure, Text, Timestamp, Worker, WorkerConfig,
+    ConnectionId, Exit, Group, Identity, Outcome, StartFailure, Text, Timestamp, Work, Worker, WorkerConfig,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,6 +102,7 @@ impl Host {
         let config = WorkerConfig {
             identity: Identity { run: options.run.parse().expect("a test's run id is valid"), group, index },
             session: 1,
+            work: Work::default(),
             programs: options.programs,
             program_version: Text::tail_of(&options.version),
             limits: options.worker,

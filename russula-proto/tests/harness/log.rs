@@ -93,7 +93,7 @@ pub(crate) fn of_event(event: &coordinator::Event) -> String {
 /// A coordinator's message in words.
 pub(crate) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
     match message {
-        CoordinatorMessage::Hello(identity) => format!("hello {identity}"),
+        CoordinatorMessage::Hello(hello) => format!("hello {}", hello.worker),
         CoordinatorMessage::Goal(goal) => {
             format!("goal {:?} of repetition {}, program {}", goal.target, goal.repetition, goal.program)
         }

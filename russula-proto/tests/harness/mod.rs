@@ -123,7 +123,8 @@ impl World {
             group,
             workers: options.workers,
             limits: options.coordinator,
-            seed: 1,
+            session: 1,
+            work: None,
         };
         let coordinator = Coordinator::new(config, self.now);
         let dials = vec![None; usize::from(options.workers)];
