@@ -51,16 +51,40 @@ fn operation<O: Step>(at: &str, value: &Value) -> Option<Problem> {
         Value::Object(fields) if fields.len() == 1 => fields.keys().next(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    let Some(name) = name else { return refused::<O>(at, value) };
+    let Some(name) = name else {
+        let expected = format!("an operation, one of {} as the only key of an object", O::NAMES.join(", "));
+        return Some(unexpected(at.into(), value, &expected));
+    };
     if !O::NAMES.contains(&name.as_str()) {
         let operation = name.clone();
         return Some(Problem::UnknownOperation { at: at.into(), operation, known: O::NAMES });
     }
     let at = format!("{at}.{name}");
     let body = value.get(name).unwrap_or(&Value::Null);
+    if !body.is_object() {
+        return Some(unexpected(at, body, &format!("an object, as in {{\"{name}\": {{...}}}}")));
+    }
     first_wrong(&format!("{at}.operations"), &body["operations"], operation::<O>)
         .or_else(|| first_wrong(&format!("{at}.threads"), &body["threads"], script::<O>))
+        .or_else(|| (name == "iterate").then(|| times(&format!("{at}.value"), body.get("value")?))?)
         .or_else(|| refused::<O>(&at, value))
+}
+
+/// How often an `iterate` repeats. What the parser says of it names its own types, not the file's.
+fn times(at: &str, value: &Value) -> Option<Problem> {
+    const EXPECTED: &str = r#"{"count": {"amount": N}} or {"time": {"amount_ms": N}}"#;
+
+    let only = value.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.iter().next());
+    match only {
+        Some((key, inner)) if key == "count" || key == "time" => {
+            (!inner.is_object()).then(|| unexpected(format!("{at}.{key}"), inner, EXPECTED))
+        }
+        Some((key, _)) => Some(Problem::Malformed {
+            at: at.into(),
+            detail: format!("found the key \"{key}\", expected {EXPECTED}"),
+        }),
+        None => Some(unexpected(at.into(), value, EXPECTED)),
+    }
 }
 
 /// An operation of a script, of a client or of a connection.
@@ -92,6 +116,14 @@ fn missing_key(at: &str, value: &Value, keys: &[&'static str]) -> Option<Problem
 fn refused<'de, T: Deserialize<'de>>(at: &str, value: &'de Value) -> Option<Problem> {
     let error = T::deserialize(value).err()?;
     Some(Problem::Malformed { at: at.into(), detail: error.to_string() })
+}
+
+fn unexpected(at: String, value: &Value, expected: &str) -> Problem {
+    let found = match value {
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
+    };
+    Problem::Malformed { at, detail: format!("found {found}, expected {expected}") }
 }
 
 /// The kind of a JSON value, with its article.

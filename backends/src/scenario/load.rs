@@ -57,8 +57,12 @@ pub(super) fn parse(json: &[u8]) -> Result<File, Problem> {
     }
     serde_json::from_slice(json).map_err(|error| match error.classify() {
         Category::Eof => Problem::CutOff { line: error.line(), column: error.column() },
-        Category::Syntax | Category::Io => Problem::NotJson { detail: error.to_string() },
-        Category::Data => misunderstood(json, &error),
+        // The parser calls a number in the place of an operation an error of syntax, too.
+        Category::Syntax | Category::Io => {
+            explained(json).unwrap_or_else(|| Problem::NotJson { detail: error.to_string() })
+        }
+        Category::Data => explained(json)
+            .unwrap_or_else(|| Problem::Malformed { at: "the file".into(), detail: error.to_string() }),
     })
 }
 
@@ -76,10 +80,9 @@ fn not_read(error: std::io::Error) -> Problem {
     if error.kind() == ErrorKind::NotFound { Problem::Missing(error) } else { Problem::Unreadable(error) }
 }
 
-fn misunderstood(json: &[u8], error: &serde_json::Error) -> Problem {
+/// What is wrong with a file that is JSON; `None` if it is none, or too large to be read once more.
+fn explained(json: &[u8]) -> Option<Problem> {
     let small = json.len() <= MAX_EXPLAINED_BYTES;
-    let value = small.then(|| serde_json::from_slice(json).ok()).flatten();
-    value
-        .and_then(|value| explain(&value))
-        .unwrap_or_else(|| Problem::Malformed { at: "the file".into(), detail: error.to_string() })
+    let value = small.then(|| serde_json::from_slice(json).ok()).flatten()?;
+    explain(&value)
 }

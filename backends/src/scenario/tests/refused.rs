@@ -170,6 +170,42 @@ fn scenarios_that_netbench_would_not_understand() {
     check_replacements(&cases);
 }
 
+/// In the words of the file, not in those of the parser.
+#[test]
+fn operations_in_another_form() {
+    const ITERATE: &str = "JSON, but no netbench scenario: clients[0].connections[0].ops[2].iterate";
+    const TIMES: &str = r#"expected {"count": {"amount": N}} or {"time": {"amount_ms": N}}"#;
+    let times = r#""value": {"count": {"amount": 3}}"#;
+    let cases = [
+        (times, r#""value": {"count": 40}"#, &*format!("{ITERATE}.value.count: found 40, {TIMES}")),
+        (times, r#""value": {"time": "5s"}"#, &format!("{ITERATE}.value.time: found a string, {TIMES}")),
+        (times, r#""value": 40"#, &format!("{ITERATE}.value: found 40, {TIMES}")),
+        (times, r#""value": null"#, &format!("{ITERATE}.value: found null, {TIMES}")),
+        (times, r#""value": {}"#, &format!("{ITERATE}.value: found an object, {TIMES}")),
+        (times, r#""value": {"loops": 3}"#, &format!("{ITERATE}.value: found the key \"loops\", {TIMES}")),
+        (times, r#""value": {"count": {}}"#, &format!("{ITERATE}: missing field `amount`")),
+        (times, r#""times": 3"#, &format!("{ITERATE}: missing field `value`")),
+        (
+            r#"{"trace": {"trace_id": 0}}"#,
+            r#"{"scope": 7}"#,
+            &format!(
+                "{ITERATE}.operations[0].scope.threads[0][0].scope: \
+                 found 7, expected an object, as in {{\"scope\": {{...}}}}"
+            ),
+        ),
+        (
+            r#"{"trace": {"trace_id": 0}}"#,
+            "7",
+            &format!(
+                "{ITERATE}.operations[0].scope.threads[0][0]: found 7, expected an operation, one of sleep, \
+                 open_bidirectional_stream, open_send_stream, send, send_finish, send_rate, receive, receive_all, \
+                 receive_finish, receive_rate, park, unpark, trace, profile, iterate, scope as the only key of an object"
+            ),
+        ),
+    ];
+    check_replacements(&cases);
+}
+
 fn check_replacements(cases: &[(&str, &str, &str)]) {
     for (from, to, expected) in cases {
         assert_eq!(GOOD.matches(from).count(), 1, "{from} has to stand exactly once in the good scenario");
