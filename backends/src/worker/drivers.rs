@@ -9,18 +9,18 @@ use std::str::FromStr;
 
 /// A driver and the program that it is on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriverEntry {
+pub(super) struct DriverEntry {
     /// Name of the driver, as in `results/<scenario>/<driver>/`.
-    pub name: String,
+    pub(super) name: String,
     /// The program, as an absolute path.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Whether it is the embedded driver, which does two things that no other driver does: it writes the result file
     /// itself, and as a server it binds its port at the address of the host alone.
     ///
     /// Both the name and the program have to be the embedded driver's. Another program under its name
     /// (`--driver embedded=./script`) is sampled like any driver, and so is its program under another name, since
     /// its results would say `embedded` in a directory that does not.
-    pub is_embedded: bool,
+    pub(super) is_embedded: bool,
 }
 
 /// `NAME` or `NAME=PATH`: a driver as the command line names it.

@@ -22,7 +22,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::{info, warn};
 
-pub use drivers::DriverEntry;
 pub use options::GroupName;
 
 /// The first argument that makes the program a guard; see [`crate::process`].

@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Most drivers of a run, as for a worker.
+const DRIVERS_MAX: usize = 256;
+
 /// Most repetitions of a run.
 const REPEAT_MAX: u32 = 10_000;
 
@@ -53,6 +56,12 @@ impl RunOptions {
                 )));
             }
             names.push(name.clone());
+        }
+        if names.len() > DRIVERS_MAX {
+            return Err(CommandError::Input(format!(
+                "--driver was given {} times, at most {DRIVERS_MAX} are possible",
+                names.len()
+            )));
         }
         if names.is_empty() {
             names.push(EMBEDDED.parse().expect("the embedded driver's name is a legal one"));
