@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// SIGTERM, SIGINT and SIGHUP of this process, as a source that becomes readable.
 ///
-/// A signal that was ignored when the process started stays ignored, as `nohup(1)` and a shell without job control
-/// (for SIGINT of what it starts in the background) mean it; see `signal(7)` for why that outlives an exec. It is
-/// known on Linux only; elsewhere all three are events.
+/// SIGHUP stays ignored if it was when the process started, which is how `nohup(1)` works; see `signal(7)` for why that
+/// outlives an exec. It is known on Linux only; elsewhere all three are events. SIGINT always counts, also in what a
+/// script runs in the background: whoever sends it wants an end in order.
 #[derive(Debug)]
 pub struct EndSignals {
     source: UnixStream,
@@ -25,9 +25,8 @@ impl EndSignals {
     pub fn new() -> io::Result<Self> {
         let (source, sender) = std::os::unix::net::UnixStream::pair()?;
         source.set_nonblocking(true)?;
-        let ignored = ignored_signals();
         for signal in [SIGTERM, SIGINT, SIGHUP] {
-            if !is_in(ignored, signal) {
+            if signal != SIGHUP || !is_in(ignored_signals(), SIGHUP) {
                 signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
             }
         }
