@@ -1,6 +1,5 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
-use super::given_up::is_a_worker_given_up;
 use super::pause::Pause;
 use super::record::Record;
 use super::unreached::Unreached;
@@ -152,9 +151,8 @@ impl<'a> Execution<'a> {
     /// Without its hosts or a worker, or against the user's wish, a run does not go on.
     fn is_over(&self) -> bool {
         let groups = [self.groups.0, self.groups.1];
-        let is_one_given_up =
-            || groups.iter().any(|group| is_a_worker_given_up(self.coordinators.get(*group)));
-        self.interrupted || self.host_lost || is_one_given_up()
+        let mut workers = groups.iter().flat_map(|group| self.coordinators.get(*group).peers());
+        self.interrupted || self.host_lost || workers.any(|worker| worker.is_given_up)
     }
 
     fn repetition(&mut self, number: u32, turn: Turn) -> Result<(), RunError> {

@@ -5,7 +5,6 @@ mod directory;
 mod error;
 mod execute;
 mod explain;
-mod given_up;
 mod interrupt;
 mod limits;
 mod machine;

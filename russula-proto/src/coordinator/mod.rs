@@ -119,7 +119,8 @@ impl Coordinator {
     pub fn peer(&self, index: usize) -> PeerView<'_> {
         let peer = &self.peers[index];
         PeerView {
-            is_connected: peer.is_up(),
+            is_connected: peer.is_up() && !peer.is_gone(),
+            is_given_up: peer.is_gone(),
             stage: peer.stage,
             ending: peer.ending.as_ref(),
             welcome: peer.welcome.as_ref(),

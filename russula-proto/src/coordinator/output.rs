@@ -52,6 +52,8 @@ pub enum Event {
 pub struct PeerView<'a> {
     /// Whether there is a connection on which the worker has answered.
     pub is_connected: bool,
+    /// Whether the worker was given up: it is not dialed again, and no later repetition can succeed.
+    pub is_given_up: bool,
     /// How far it is in this repetition.
     pub stage: Stage,
     /// How its part in this repetition ended.
