@@ -28,13 +28,27 @@ pub(super) fn find_free(count: usize) -> Option<Vec<u16>> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn free_ports_are_distinct_and_can_be_bound() {
         let mut ports = find_free(50).unwrap();
-        let listeners: Vec<_> = ports.iter().map(|port| TcpListener::bind(("::", *port)).unwrap()).collect();
+        let listeners: Vec<_> = ports.iter().map(|port| bind(*port)).collect();
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), listeners.len());
+    }
+
+    /// A child that another test forks at this moment holds the sockets that asked for the port, until it executes its
+    /// program a few milliseconds later.
+    fn bind(port: u16) -> TcpListener {
+        let start = Instant::now();
+        loop {
+            match TcpListener::bind(("::", port)) {
+                Ok(listener) => return listener,
+                Err(error) => assert!(start.elapsed() < Duration::from_secs(5), "{port}: {error}"),
+            }
+            std::thread::yield_now();
+        }
     }
 }
