@@ -3,6 +3,8 @@
 //! For the worker's event loop: no thread, no wait. The loop asks for the instant of the next sample, calls
 //! [`Collector::sample`] when it has come, and hands the process's outcome to [`Collector::finish`].
 
+#[cfg(test)]
+mod fixture;
 mod held_samples;
 mod proc_sample;
 mod result_file;

@@ -170,21 +170,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::super::ResultWriter;
+    use super::super::fixture::{HEADER, file_with, other_header};
     use super::*;
-    use std::fs;
-
-    const HEADER: &str = r#"{"pid":9,"driver":"tcp","scenario":"s.json","start_time":{"secs_since_epoch":1,"nanos_since_epoch":2}}"#;
-
-    fn file_with(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("client.json");
-        fs::write(&path, bytes).unwrap();
-        (dir, path)
-    }
-
-    fn other_header() -> Header {
-        Header { pid: 3, driver: "other".into(), scenario: "x".into(), ..Header::default() }
-    }
 
     #[test]
     fn what_the_writer_writes_is_read_back() {

@@ -106,21 +106,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ResultFileError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{HEADER, file_with, other_header};
     use super::super::{ResultFile, read};
     use super::*;
-
-    const HEADER: &str = r#"{"pid":9,"driver":"tcp","scenario":"s.json","start_time":{"secs_since_epoch":1,"nanos_since_epoch":2}}"#;
-
-    fn file_with(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("client.json");
-        fs::write(&path, bytes).unwrap();
-        (dir, path)
-    }
-
-    fn other_header() -> Header {
-        Header { pid: 3, driver: "other".into(), scenario: "x".into(), ..Header::default() }
-    }
 
     #[test]
     fn a_cut_at_any_byte_is_readable_after_the_repair() {

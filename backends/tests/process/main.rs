@@ -8,6 +8,8 @@ mod readiness;
 mod roles;
 mod start;
 mod support;
+#[path = "../common/waiting.rs"]
+mod waiting;
 mod worker_death;
 
 /// The entry of the processes that these tests start from this very program; see [`roles`].

@@ -1,17 +1,14 @@
 //! What the tests share: launches, waits with a deadline, and looks at the process table.
 
 use crate::roles::{Role, guard_program, own_path, role_args};
+pub(crate) use crate::waiting::{PATIENCE, eventually, within};
 use backends::process::{GuardProgram, Launch, Process};
 use russula_proto::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Longest wait for something that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory for the logs of one test, and a mark in the environment of all its processes.
 pub(crate) struct Bench {
@@ -92,20 +89,6 @@ pub(crate) fn end_of(process: &mut Process) -> Outcome {
     let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
     assert_eq!(poll(&mut fds, Some(&patience)), Ok(1), "the driver does not end");
     process.try_reap().expect("reaped").expect("ended")
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    within(PATIENCE, what, condition);
-}
-
-/// Waits until `condition` holds, for `limit` at most.
-pub(crate) fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Writes a file that is either absent or complete for whoever looks at it.

@@ -10,6 +10,8 @@ mod quiet;
 mod refusals;
 mod runs;
 mod support;
+#[path = "../common/waiting.rs"]
+mod waiting;
 
 /// The entry of the drivers, which are this very program; see [`drivers`].
 #[test]

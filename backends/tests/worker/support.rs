@@ -1,6 +1,7 @@
 //! What the tests share: workers as processes, coordinators for them, and looks at the process table.
 
 use crate::drivers;
+pub(crate) use crate::waiting::{PATIENCE, eventually, within};
 use backends::tcp::{Coordinators, GroupId, RunTillError};
 use russula_proto::{CoordinatorConfig, CoordinatorLimits, Failure, Group};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,9 +18,6 @@ use tempfile::TempDir;
 
 /// The program under test.
 pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_russula-worker");
-
-/// Longest wait for something that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many servers the scenario of the tests has; it has one client.
 pub(crate) const SERVERS: u16 = 4;
@@ -213,20 +211,6 @@ pub(crate) fn failure_of(result: Result<(), RunTillError>) -> Failure {
         Err(RunTillError::Failed(failure)) => failure,
         Err(RunTillError::Poll(error)) => panic!("{error}"),
         Ok(()) => panic!("it was to fail"),
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    within(PATIENCE, what, condition);
-}
-
-/// Waits until `condition` holds, for `limit` at most.
-pub(crate) fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
