@@ -78,6 +78,21 @@ fn every_client_receives_the_bytes_that_the_scenario_asks_for() {
     }
 }
 
+/// The stock generator makes one client only; here it is played by three hosts, with certificates for every driver.
+#[test]
+fn several_clients_and_several_servers_with_every_driver() {
+    let Some(stock) = stock_dir() else { return };
+    let bench = Bench::new();
+    let text = std::fs::read(scenario("request_response_5_servers")).expect("read");
+    let mut made: serde_json::Value = serde_json::from_slice(&text).expect("it is JSON");
+    let client = made["clients"][0].clone();
+    made["clients"] = vec![client; 3].into();
+    bench.write("three_clients.json", &made.to_string());
+    for driver in DRIVERS {
+        expect_received_bytes(&stock, &bench.path("three_clients.json"), driver);
+    }
+}
+
 #[test]
 fn scenarios_that_are_made_just_now() {
     let Some(stock) = stock_dir() else { return };
