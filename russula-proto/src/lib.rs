@@ -93,6 +93,7 @@ extern crate std;
 
 pub mod coordinator;
 mod identity;
+mod key;
 pub mod link;
 pub mod outcome;
 mod repetition;
@@ -104,6 +105,7 @@ pub mod workflow;
 
 pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, PeerError, PeerView};
 pub use identity::{Digest, Identity, InvalidRunId, RunId, Work};
+pub use key::Key;
 pub use link::{Link, LinkError};
 pub use outcome::{Ending, Exit, Outcome, StartFailure};
 pub use repetition::{Repetition, RepetitionFacts, RepetitionPhase};

@@ -1,0 +1,42 @@
+//! The secret of a run.
+
+use core::fmt;
+
+/// The key that the coordinator and the workers of one run share, 32 bytes of a good random generator.
+///
+/// Whoever has it can drive the workers of the run; it is worth nothing once the run is over.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; Key::LEN]);
+
+impl Key {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// A key of these bytes.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, for whoever hands it over.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Not the key: a log is no place for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn a_key_does_not_show_itself() {
+        assert_eq!(format!("{:?}", Key::from_bytes([7; Key::LEN])), "Key(..)");
+    }
+}
