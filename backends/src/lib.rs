@@ -9,7 +9,9 @@ pub mod clock;
 pub mod collector;
 pub mod drivers;
 pub mod durations;
+pub mod entropy;
 pub mod hosts;
+pub mod key_file;
 pub mod layout;
 #[cfg(target_os = "linux")]
 pub mod local;
