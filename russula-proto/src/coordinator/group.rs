@@ -108,6 +108,10 @@ impl Coordinator {
         if self.repetition == 0 || has(Milestone::Done) || self.finishing.is_some() {
             return None;
         }
+        if self.aborted {
+            // Also in a workflow that has nothing to stop: whoever is silent then is not waited for any longer.
+            return Some(Phase::Stop);
+        }
         match self.workflow.target() {
             Target::Ready => (self.till.is_some() && !has(Milestone::Ready)).then_some(Phase::Ready),
             Target::Run if !has(Milestone::WorkersRunning) => Some(Phase::Start),

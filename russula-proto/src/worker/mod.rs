@@ -149,12 +149,15 @@ impl Worker {
             }
             let was_open = peer.link.is_open();
             let received = peer.link.receive::<CoordinatorMessage>(&mut bytes);
-            self.message_len = peer.link.last_frame_len();
+            let message_len = peer.link.last_frame_len();
             if peer.link.is_open() && !was_open {
                 self.outputs.push_back(Output::Transmit(connection));
             }
             match received {
-                Ok(Some(message)) => self.handle_message(connection, message, now),
+                Ok(Some(message)) => {
+                    self.message_len = message_len;
+                    self.handle_message(connection, message, now);
+                }
                 Ok(None) => return,
                 Err(error) => self.reject(connection, Rejection::Link(error), now),
             }
@@ -294,7 +297,7 @@ impl Worker {
     /// Follows the newest goal as far as it goes.
     fn converge(&mut self, now: Timestamp) {
         if self.shutdown.is_some() {
-            self.apply(WorkerInput::Target(Target::Stop), now);
+            while self.apply(WorkerInput::Target(Target::Stop), now) {}
             return;
         }
         let newer = self.goal.is_some_and(|goal| goal.repetition > self.task.repetition);
