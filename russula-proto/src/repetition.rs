@@ -24,9 +24,10 @@ use crate::wire::{Memory, Stage};
 use crate::workflow::Milestone;
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Where a repetition is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RepetitionPhase {
     /// Both groups become ready.
     Preparing,
@@ -100,7 +101,7 @@ pub struct QuietWindow {
 }
 
 /// A repetition that another process of this session began before it died.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Takeover {
     /// The last phase that it entered.
     pub phase: RepetitionPhase,
@@ -242,6 +243,16 @@ impl Repetition {
         if servers.is_window_closed() || clients.is_window_closed() || !running {
             servers.close_window(0, now);
             clients.close_window(0, now);
+        }
+    }
+
+    /// What another process needs to know to take the repetition over from this one.
+    pub fn takeover(&self, servers: &Coordinator, clients: &Coordinator) -> Takeover {
+        Takeover {
+            phase: self.phase,
+            has_failed: self.has_failed(servers, clients),
+            servers: servers.memories().collect(),
+            clients: clients.memories().collect(),
         }
     }
 
