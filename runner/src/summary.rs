@@ -95,12 +95,12 @@ pub struct RepetitionSummary {
 }
 
 impl RepetitionSummary {
-    /// A repetition of which nothing is known but how it ended.
-    pub fn lost(status: Status, duration_s: f64, error: String) -> Self {
+    /// A repetition of which nothing more is known.
+    pub fn new(status: Status, duration_s: f64) -> Self {
         Self {
             status,
             duration_s,
-            error: Some(error),
+            error: None,
             suspect: vec![],
             start: None,
             quiet_window: None,

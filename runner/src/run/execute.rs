@@ -401,7 +401,10 @@ impl<'a> Execution<'a> {
         let verdict = Verdict::infrastructure(reason.to_owned());
         self.progress.message(&format!("error: {reason}"));
         self.directory.event(json!({"event": "over", "status": verdict.status, "error": reason}));
-        let lost = RepetitionSummary::lost(verdict.status, duration.as_secs_f64(), reason.to_owned());
+        let lost = RepetitionSummary {
+            error: Some(reason.to_owned()),
+            ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())
+        };
         self.record.add(turn.driver, lost, self.directory);
         self.journal.done();
         self.verdict.worse(Verdict { error: None, ..verdict });
