@@ -22,7 +22,7 @@ impl Conditions {
         let (start, quiet) = (repetition.start.as_ref(), repetition.quiet_window.as_ref());
         Self([
             start.filter(|start| start.clients > 1).map(skew),
-            start.map(|start| signed(start.lateness_us)),
+            start.and_then(|start| start.lateness_us).map(signed),
             quiet.map(|quiet| units::seconds(quiet.duration_s)),
             quiet.map(|quiet| units::bytes(bytes(quiet))),
             quiet.map(|quiet| kernel(quiet.kernel).to_owned()),
@@ -70,7 +70,8 @@ mod tests {
     fn what_is_known_is_told() {
         let mut repetition = RepetitionSummary::new(Status::Ok, 1.0);
         assert!(Conditions::of(&repetition).is_empty());
-        repetition.start = Some(StartSummary { clients: 2, skew_us: 300, bound_us: 45, lateness_us: -20 });
+        repetition.start =
+            Some(StartSummary { clients: 2, skew_us: 300, bound_us: 45, lateness_us: Some(-20) });
         let kernel = KernelWord::Agrees;
         repetition.quiet_window =
             Some(QuietSummary { duration_s: 5.0, orchestrator_bytes: 0, worker_bytes: 7, kernel });

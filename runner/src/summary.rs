@@ -120,8 +120,10 @@ pub struct StartSummary {
     pub skew_us: u64,
     /// Each start was at most so much earlier or later, in microseconds.
     pub bound_us: u64,
-    /// How much later than the instant that all were told the last one started, in microseconds.
-    pub lateness_us: i64,
+    /// How much later than the instant that all were told the last one started, in microseconds. Nobody knows it
+    /// after another orchestrator took the repetition over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_us: Option<i64>,
 }
 
 /// How quiet the control connections were from the last client's confirmation until the first end.

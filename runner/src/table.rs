@@ -280,7 +280,7 @@ mod tests {
 
     fn summary() -> Summary {
         let repetition = RepetitionSummary {
-            start: Some(StartSummary { clients: 2, skew_us: 310, bound_us: 90, lateness_us: 1200 }),
+            start: Some(StartSummary { clients: 2, skew_us: 310, bound_us: 90, lateness_us: Some(1200) }),
             quiet_window: Some(QuietSummary {
                 duration_s: 1.99,
                 orchestrator_bytes: 0,

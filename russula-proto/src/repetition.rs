@@ -235,7 +235,8 @@ impl Repetition {
     /// The window is one for both groups: what ends it in one ends it in the other.
     fn watch_window(&self, servers: &mut Coordinator, clients: &mut Coordinator, now: Timestamp) {
         let running = self.phase == RepetitionPhase::RunningClients;
-        let all_run = clients.is_past(Milestone::WorkersRunning) && !self.has_failed(servers, clients);
+        let all_run = [&*servers, &*clients].iter().all(|group| group.is_past(Milestone::WorkersRunning))
+            && !self.has_failed(servers, clients);
         if running && all_run && servers.may_open_window() && clients.may_open_window() {
             servers.open_window(now);
             clients.open_window(now);

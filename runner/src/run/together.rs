@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn start(skew_us: u64, bound_us: u64) -> StartSummary {
-        StartSummary { clients: 2, skew_us, bound_us, lateness_us: 0 }
+        StartSummary { clients: 2, skew_us, bound_us, lateness_us: None }
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Coordinator {
     start_at: Option<Timestamp>,
     /// Whether this repetition was begun by another process, which died.
     is_taken_over: bool,
+    /// Whether that process may have told the workers when to start.
+    is_start_inherited: bool,
     window: Option<Window>,
     /// Payload bytes of all control connections in both directions.
     control_bytes: u64,
@@ -90,6 +92,7 @@ impl Coordinator {
             unmeasured: 0,
             start_at: None,
             is_taken_over: false,
+            is_start_inherited: false,
             window: None,
             control_bytes: 0,
             dials: 0,
@@ -131,9 +134,10 @@ impl Coordinator {
         self.announced
     }
 
-    /// When the programs were to start together, once that is decided.
+    /// When the programs were to start together, once that is decided. `None` if another process may have decided
+    /// it, by another clock.
     pub fn start_at(&self) -> Option<Timestamp> {
-        self.start_at
+        self.start_at.filter(|_| !self.is_start_inherited)
     }
 
     /// Whether the state is at or past `milestone`, whether that was asked for or not.
@@ -203,7 +207,7 @@ impl Coordinator {
         self.aborted = false;
         self.failure = None;
         self.start_at = None;
-        self.is_taken_over = false;
+        (self.is_taken_over, self.is_start_inherited) = (false, false);
         self.window = None;
         let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
         self.census = [0; Stage::ALL.len()];
