@@ -213,6 +213,11 @@ impl Link {
         self.last_frame_len
     }
 
+    /// Bytes that have arrived of a message that is not complete, as they crossed the wire.
+    pub fn partial_len(&self) -> usize {
+        self.reader.partial_len()
+    }
+
     fn receive_inner<M: DeserializeOwned>(&mut self, input: &mut &[u8]) -> Result<Option<M>, LinkError> {
         if !self.is_open() && !self.shake_hands(input)? {
             return Ok(None);

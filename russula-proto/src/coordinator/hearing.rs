@@ -50,11 +50,13 @@ impl Coordinator {
         let has_forgotten = self.peers[index].welcome(welcome, now);
         self.event(Event::Connected(index));
         let stage = self.peers[index].stage;
-        let may_have_started = (Stage::Starting..=Stage::Running).contains(&stage);
-        if has_forgotten && (may_have_started || self.is_taken_over && stage < Stage::Ended) {
-            self.fail(Failure::Restarted { index });
-        }
+        // It may have started its program without having been heard to.
+        let may_have_started =
+            stage >= Stage::Starting || self.workflow.target() == Target::Run || self.is_taken_over;
         if has_forgotten && stage < Stage::Ended {
+            if may_have_started {
+                self.fail(Failure::Restarted { index });
+            }
             self.set_stage(index, Stage::Idle);
             self.measure_again(index);
         }
@@ -62,10 +64,12 @@ impl Coordinator {
 
     /// Another process has another clock.
     fn measure_again(&mut self, index: usize) {
-        if self.workflow.target() == Target::Ready && self.workflow.starts_together() && !self.aborted {
+        let exchanges = self.config.limits.clock_exchanges;
+        let is_due = self.workflow.target() == Target::Ready && self.workflow.starts_together();
+        if is_due && !self.aborted && exchanges > 0 {
             let peer = &mut self.peers[index];
             self.unmeasured += usize::from(peer.clock.is_done() && !peer.is_gone());
-            peer.clock = clocks::Measurement::begin(self.config.limits.clock_exchanges);
+            peer.clock = clocks::Measurement::begin(exchanges);
         }
     }
 
@@ -84,6 +88,7 @@ impl Coordinator {
             && peer.ending.is_none()
         {
             peer.ending = Some(ending.clone());
+            self.has_heard_end = true;
             // What has ended does not start any more.
             self.unmeasured -= usize::from(peer.clock.give_up() && !peer.is_gone());
             self.close_window(message_len, now);

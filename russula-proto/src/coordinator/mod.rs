@@ -50,8 +50,8 @@ pub struct Coordinator {
     peers: Vec<Peer>,
     /// How many peers that are not gone are in each stage.
     census: [usize; Stage::ALL.len()],
-    /// How many peers are not gone.
-    present: usize,
+    /// How many peers have a connection or are to have one.
+    open: usize,
     /// How many peers' clocks are still to be measured before the programs start together.
     unmeasured: usize,
     /// When the programs start together.
@@ -61,6 +61,8 @@ pub struct Coordinator {
     /// Whether that process may have told the workers when to start.
     is_start_inherited: bool,
     window: Option<Window>,
+    /// Whether anybody's part in this repetition has ended.
+    has_heard_end: bool,
     /// Payload bytes of all control connections in both directions.
     control_bytes: u64,
     dials: u64,
@@ -88,12 +90,13 @@ impl Coordinator {
             aborted: false,
             failure: None,
             census,
-            present: peers.len(),
+            open: peers.len(),
             unmeasured: 0,
             start_at: None,
             is_taken_over: false,
             is_start_inherited: false,
             window: None,
+            has_heard_end: false,
             control_bytes: 0,
             dials: 0,
             questions: 0,
@@ -209,6 +212,7 @@ impl Coordinator {
         self.start_at = None;
         (self.is_taken_over, self.is_start_inherited) = (false, false);
         self.window = None;
+        self.has_heard_end = false;
         let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
         self.census = [0; Stage::ALL.len()];
         self.unmeasured = 0;

@@ -117,7 +117,7 @@ fn a_recorded_connection_cannot_be_played_again() {
 
 #[test]
 fn the_end_of_the_stream_is_clean_only_between_messages() {
-    let (mut dialed, mut accepted) = pair();
+    let (dialed, mut accepted) = pair();
     assert_eq!(accepted.handle_end(), Ok(()));
     assert_eq!(dialed.handle_end(), Err(LinkError::HandshakeEnded));
     receive(&mut accepted, &dialed.outgoing()[..3]).unwrap();

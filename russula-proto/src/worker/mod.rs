@@ -134,12 +134,15 @@ impl Worker {
             }
             let was_open = peer.link.is_open();
             let received = peer.link.receive::<CoordinatorMessage>(&mut bytes);
-            self.message_len = peer.link.last_frame_len();
+            let message_len = peer.link.last_frame_len();
             if peer.link.is_open() && !was_open {
                 self.outputs.push_back(Output::Transmit(connection));
             }
             match received {
-                Ok(Some(message)) => self.handle_message(connection, message, now),
+                Ok(Some(message)) => {
+                    self.message_len = message_len;
+                    self.handle_message(connection, message, now);
+                }
                 Ok(None) => return,
                 Err(error) => self.reject(connection, Rejection::Link(error), now),
             }

@@ -32,12 +32,12 @@ impl Worker {
     }
 
     pub(super) fn finish_if_due(&mut self, now: Timestamp) {
-        let flushed = match self.connections.attached().and_then(|id| self.connections.get(id)) {
-            Some(peer) => peer.link.is_flushed() && !self.report_due && self.farewell != Farewell::Due,
-            // Without a connection the coordinator, who said that the run is over, still waits for the answer.
-            None => self.farewell != Farewell::Due,
+        let has_told = match self.connections.attached() {
+            Some(coordinator) => self.is_flushed(coordinator) && !self.has_to_report(),
+            None => true,
         };
-        let at_rest = flushed && !self.task.program_active;
+        // Without a connection the coordinator, who said that the run is over, still waits for the answer.
+        let at_rest = has_told && self.farewell != Farewell::Due && !self.task.program_active;
         if let Some(shutdown) = &mut self.shutdown
             && !shutdown.finished
             && (at_rest || shutdown.until <= now)

@@ -13,21 +13,30 @@ impl Worker {
             self.clock_due = None;
             self.send(connection, &WorkerMessage::Clock(reading));
         }
-        if self.report_due && !self.task.is_abandoned && self.has_room(connection) {
+        if self.has_to_report() && self.has_room(connection) {
             self.report_due = false;
             let report = self.task.report();
             self.send(connection, &WorkerMessage::Report(report));
         }
-        let is_silent = !self.report_due || self.task.is_abandoned;
-        let may_leave = self.farewell == Farewell::Due && is_silent && !self.task.program_active;
+        let may_leave = self.farewell == Farewell::Due && !self.has_to_report() && !self.task.program_active;
         if may_leave && self.has_room(connection) {
             self.farewell = Farewell::Said;
             self.send(connection, &WorkerMessage::Farewell);
         }
     }
 
+    /// A new coordinator hears nothing of what was begun for the one before.
+    pub(super) fn has_to_report(&self) -> bool {
+        self.report_due && !self.task.is_abandoned
+    }
+
+    /// Whether the socket has taken all that was said on `connection`.
+    pub(super) fn is_flushed(&self, connection: ConnectionId) -> bool {
+        self.connections.get(connection).is_none_or(|peer| peer.link.is_flushed())
+    }
+
     /// Small messages may share a segment; after that, only the newest report counts.
-    pub(super) fn has_room(&self, connection: ConnectionId) -> bool {
+    fn has_room(&self, connection: ConnectionId) -> bool {
         let peer = self.connections.get(connection);
         peer.is_some_and(|peer| peer.link.outgoing().len() <= MAX_QUEUED_BEFORE_REPORT)
     }
