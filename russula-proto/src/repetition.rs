@@ -219,6 +219,12 @@ impl Repetition {
         })
     }
 
+    /// Whether another repetition, with this driver or the next one, can succeed after this one has failed: not if a
+    /// worker was given up, since it is not dialed again.
+    pub fn can_another_follow(servers: &Coordinator, clients: &Coordinator) -> bool {
+        servers.peers().chain(clients.peers()).all(|worker| !worker.is_given_up)
+    }
+
     /// How quiet it was from the last client's confirmation until the first end; `None` if there was no such time.
     pub fn quiet(servers: &Coordinator, clients: &Coordinator) -> Option<QuietWindow> {
         let ((_, ours), (duration, theirs)) = servers.quiet().zip(clients.quiet())?;

@@ -182,9 +182,8 @@ impl<'a> Execution<'a> {
 
     /// Without its hosts or a worker, or against the user's wish, a run does not go on.
     fn is_over(&self) -> bool {
-        let groups = [self.groups.0, self.groups.1];
-        let mut workers = groups.iter().flat_map(|group| self.coordinators.get(*group).peers());
-        self.interrupted || self.host_lost || workers.any(|worker| worker.is_given_up)
+        let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
+        self.interrupted || self.host_lost || !Repetition::can_another_follow(servers, clients)
     }
 
     /// Carries out a repetition, or what is `left` of it by a process that died.
@@ -440,11 +439,32 @@ impl<'a> Execution<'a> {
         Some(format!("{what} ({}): {}", hosts.len(), names.join(" ")))
     }
 
+    /// Says which workers could not be told that the run is over, where nobody else ends them.
+    fn name_who_stays(&self) {
+        if !self.hosts.outlive_the_orchestrator() {
+            return;
+        }
+        for group in [self.groups.0, self.groups.1] {
+            let coordinator = self.coordinators.get(group);
+            let kind = coordinator.group();
+            for (host, worker) in self.hosts.group(kind).iter().zip(coordinator.peers()) {
+                if worker.welcome.is_some() && !worker.has_left {
+                    self.progress.message(&format!(
+                        "{kind} {}: it has not confirmed that the run is over; unless it has ended, it stops its driver \
+                         and ends after its --orphan-timeout",
+                        host.address
+                    ));
+                }
+            }
+        }
+    }
+
     /// Lets the workers go.
     fn end(mut self) -> Result<(Verdict, Record), RunError> {
         if !self.killed {
             self.progress.phase("letting the workers go");
             self.coordinators.finish()?;
+            self.name_who_stays();
         }
         Ok((self.verdict, self.record))
     }

@@ -36,7 +36,10 @@ impl Coordinator {
                     self.unmeasured -= 1;
                 }
             }
-            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => self.give_up(index),
+            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => {
+                self.peers[index].has_left = true;
+                self.give_up(index);
+            }
             WorkerMessage::Welcome(_)
             | WorkerMessage::Refused(_)
             | WorkerMessage::Report(_)

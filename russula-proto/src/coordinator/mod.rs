@@ -167,6 +167,7 @@ impl Coordinator {
         PeerView {
             is_connected: peer.is_up() && !peer.is_gone(),
             is_given_up: peer.is_gone(),
+            has_left: peer.has_left,
             stage: peer.stage,
             ending: peer.ending.as_ref(),
             clock: peer.clock.best(),
