@@ -58,7 +58,7 @@ pub struct Coordinator {
     start_at: Option<Timestamp>,
     /// Whether this repetition was begun by another process, which died.
     is_taken_over: bool,
-    /// Whether that process may have told the workers when to start.
+    /// Whether that process may have told the workers to start.
     is_start_inherited: bool,
     window: Option<Window>,
     /// Whether anybody's part in this repetition has ended.
