@@ -55,7 +55,7 @@ impl Coordinator {
         let stage = self.peers[index].stage;
         // It may have started its program without having been heard to.
         let may_have_started =
-            stage >= Stage::Starting || self.workflow.target() == Target::Run || self.is_taken_over;
+            stage >= Stage::Starting || self.workflow.target() == Target::Run || self.is_start_inherited;
         if has_forgotten && stage < Stage::Ended {
             if may_have_started {
                 self.fail(Failure::Restarted { index });
