@@ -3,5 +3,7 @@
 #[path = "../by_hand/mod.rs"]
 mod by_hand;
 
+mod coordinators;
 mod found;
 mod messages;
+mod strangers;
