@@ -32,7 +32,11 @@ impl Run {
     /// Machines that have not met yet.
     pub(crate) fn new(servers: u16, clients: u16) -> Self {
         let now = Timestamp::from_micros(1_000_000_000);
-        let side = |group, workers| Side::new(coordinator_config(group, workers), now);
+        let side = |group, workers| {
+            let mut config = coordinator_config(group, workers);
+            config.limits.clock_exchanges = 2;
+            Side::new(config, now)
+        };
         Self {
             now,
             servers: side(Group::Server, servers),
@@ -266,6 +270,7 @@ impl Side {
                     self.hosts[index].hear(&bytes, now);
                 }
                 coordinator::Output::Close(index) => self.hosts[index].hang_up(now),
+                coordinator::Output::CheckKernel(index) if !self.hosts[index].has_kernel => {}
                 coordinator::Output::CheckKernel(index) => {
                     let of_worker = self.hosts[index].carried;
                     let counted = Traffic {

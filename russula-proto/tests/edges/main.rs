@@ -4,6 +4,10 @@
 mod by_hand;
 
 mod coordinators;
+mod farewell;
+mod faults;
 mod found;
 mod messages;
+mod starting;
 mod strangers;
+mod window;
