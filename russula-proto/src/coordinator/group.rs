@@ -12,7 +12,8 @@ use core::time::Duration;
 impl Coordinator {
     /// Brings everything that follows from the inputs to rest.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        if self.repetition > 0 {
+        // Once the run is over, workers leave, and that brings nobody anywhere.
+        if self.repetition > 0 && self.finishing.is_none() {
             while self.step() {
                 self.set_start(now);
                 self.note_window(now);

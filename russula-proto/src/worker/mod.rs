@@ -262,7 +262,9 @@ impl Worker {
                 self.clock_due = Some(ClockReading { exchange, at: now });
             }
             CoordinatorMessage::Finish if attached => {
-                self.farewell = Farewell::Due;
+                if self.farewell == Farewell::NotAsked {
+                    self.farewell = Farewell::Due;
+                }
                 self.shut_down(Finish::RunOver, now);
             }
             CoordinatorMessage::Hello(_)

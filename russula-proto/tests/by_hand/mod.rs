@@ -1,6 +1,7 @@
 //! One machine alone, fed by hand through a real link at the other side of its connection.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+mod host;
 mod peer;
 mod run;
 

@@ -2,11 +2,11 @@
 //!
 //! Nothing goes wrong by itself; a test cuts, kills and delays what it wants to see cut, killed and delayed.
 
-use super::{coordinator_config, entropy, outcome, worker_config};
-use russula_proto::worker::Finish;
+use super::host::Host;
+use super::{coordinator_config, entropy};
 use russula_proto::{
     ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Repetition, RepetitionPhase, Stage,
-    StartFailure, Takeover, Timestamp, Traffic, Worker, coordinator, worker,
+    StartFailure, Takeover, Timestamp, Traffic, coordinator, worker,
 };
 use std::time::Duration;
 
@@ -28,36 +28,15 @@ pub(crate) struct Side {
     pub(crate) events: Vec<coordinator::Event>,
 }
 
-/// A worker and its program.
-pub(crate) struct Host {
-    pub(crate) worker: Worker,
-    group: Group,
-    index: u16,
-    /// How far its clock is ahead.
-    pub(crate) clock_us: i64,
-    /// Whether programs do at once what they are to do. Otherwise the test says when.
-    pub(crate) is_prompt: bool,
-    pub(crate) is_reachable: bool,
-    /// Whether the kernel counts a byte more than there were, at the worker's end.
-    pub(crate) kernel_is_wrong: bool,
-    pub(crate) has_program: bool,
-    pub(crate) was_told_to_stop: bool,
-    /// Every start of a program: the repetition, and when.
-    pub(crate) starts: Vec<(u32, Timestamp)>,
-    pub(crate) finished: Option<Finish>,
-    /// How many bytes of what the worker says get through; the rest is held.
-    pub(crate) lets_through: Option<usize>,
-    held: Vec<u8>,
-    socket: Option<ConnectionId>,
-    carried: Traffic,
-    restarts: u64,
-}
-
 impl Run {
     /// Machines that have not met yet.
     pub(crate) fn new(servers: u16, clients: u16) -> Self {
         let now = Timestamp::from_micros(1_000_000_000);
-        let side = |group, workers| Side::new(coordinator_config(group, workers), now);
+        let side = |group, workers| {
+            let mut config = coordinator_config(group, workers);
+            config.limits.clock_exchanges = 2;
+            Side::new(config, now)
+        };
         Self {
             now,
             servers: side(Group::Server, servers),
@@ -184,6 +163,7 @@ impl Run {
 
     /// Time passes, and whatever is due happens when it is.
     pub(crate) fn pass(&mut self, duration: Duration) {
+        self.settle();
         let end = self.now + duration;
         while let Some(at) = self.next_timer().filter(|at| *at <= end) {
             assert!(at >= self.now, "a time in the past: {at}");
@@ -198,6 +178,7 @@ impl Run {
 
     /// Time passes until `is_there`, for a minute at the most.
     pub(crate) fn pass_until(&mut self, is_there: impl Fn(&Self) -> bool) {
+        self.settle();
         let end = self.now + Duration::from_secs(60);
         while !is_there(self) {
             assert!(self.now < end, "it does not come in a minute: {:?}", self.phases);
@@ -264,7 +245,14 @@ impl Side {
         let coordinator::Output::Wait(own) = self.coordinator.poll_output() else { panic!("it is at rest") };
         let theirs = self.hosts.iter_mut().filter_map(|host| match host.worker.poll_output() {
             worker::Output::Wait(at) => at.map(|at| at.offset_by(-host.clock_us)),
-            output => panic!("the worker is at rest: {output:?}"),
+            worker::Output::Transmit(_)
+            | worker::Output::Close(_)
+            | worker::Output::Start { .. }
+            | worker::Output::CheckKernel(_)
+            | worker::Output::Terminate
+            | worker::Output::Kill
+            | worker::Output::Event(_)
+            | worker::Output::Finished(_) => panic!("the worker is at rest"),
         });
         theirs.chain(own).min()
     }
@@ -282,6 +270,7 @@ impl Side {
                     self.hosts[index].hear(&bytes, now);
                 }
                 coordinator::Output::Close(index) => self.hosts[index].hang_up(now),
+                coordinator::Output::CheckKernel(index) if !self.hosts[index].has_kernel => {}
                 coordinator::Output::CheckKernel(index) => {
                     let of_worker = self.hosts[index].carried;
                     let counted = Traffic {
@@ -310,117 +299,5 @@ impl Side {
         host.carried = Traffic::default();
         host.worker.handle_accepted(socket, entropy(), host.clock(now));
         self.coordinator.handle_connected(index, entropy(), now);
-    }
-}
-
-impl Host {
-    fn new(group: Group, index: u16) -> Self {
-        Self {
-            worker: Worker::new(worker_config(group, index)),
-            group,
-            index,
-            clock_us: 0,
-            is_prompt: true,
-            is_reachable: true,
-            kernel_is_wrong: false,
-            has_program: false,
-            was_told_to_stop: false,
-            starts: vec![],
-            finished: None,
-            lets_through: None,
-            held: vec![],
-            socket: None,
-            carried: Traffic::default(),
-            restarts: 0,
-        }
-    }
-
-    /// What the host's clock says.
-    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
-        now.offset_by(self.clock_us)
-    }
-
-    fn restart(&mut self) {
-        self.restarts += 1;
-        let mut config = worker_config(self.group, self.index);
-        config.session += self.restarts;
-        self.worker = Worker::new(config);
-        self.has_program = false;
-        self.was_told_to_stop = false;
-        self.socket = None;
-    }
-
-    fn socket_count(&self) -> u64 {
-        self.socket.map_or(self.restarts << 32, |socket| socket.0 + 1)
-    }
-
-    fn hang_up(&mut self, now: Timestamp) {
-        if let Some(socket) = self.socket {
-            self.worker.handle_end(socket, self.clock(now));
-        }
-    }
-
-    fn hear(&mut self, bytes: &[u8], now: Timestamp) {
-        if let Some(socket) = self.socket {
-            self.carried.received_bytes += bytes.len() as u64;
-            self.worker.handle_bytes(socket, bytes, self.clock(now));
-        }
-    }
-
-    fn started(&mut self, now: Timestamp) {
-        self.worker.handle_started(self.clock(now));
-    }
-
-    fn ended(&mut self, exit: Exit, now: Timestamp) {
-        assert!(self.has_program, "a program runs");
-        self.has_program = false;
-        self.worker.handle_program_ended(outcome(exit), self.clock(now));
-    }
-
-    fn step(&mut self, index: usize, coordinator: &mut Coordinator, now: Timestamp) -> bool {
-        let mut any = false;
-        loop {
-            match self.worker.poll_output() {
-                worker::Output::Wait(_) => return any,
-                worker::Output::Transmit(socket) => {
-                    let bytes = self.worker.outgoing(socket).to_vec();
-                    self.carried.sent_bytes += bytes.len() as u64;
-                    self.worker.handle_sent(socket, bytes.len(), self.clock(now));
-                    let len = self.lets_through.unwrap_or(bytes.len()).min(bytes.len());
-                    self.lets_through = self.lets_through.map(|left| left - len);
-                    self.held.extend_from_slice(&bytes[len..]);
-                    coordinator.handle_bytes(index, &bytes[..len], now);
-                }
-                worker::Output::Close(socket) => {
-                    if self.socket == Some(socket) {
-                        coordinator.handle_end(index, now);
-                    }
-                }
-                worker::Output::Start { repetition, .. } => {
-                    assert!(!self.has_program, "one program at a time");
-                    self.has_program = true;
-                    self.was_told_to_stop = false;
-                    self.starts.push((repetition, now));
-                    if self.is_prompt {
-                        self.started(now);
-                    }
-                }
-                worker::Output::Terminate => {
-                    self.was_told_to_stop = true;
-                    if self.is_prompt {
-                        self.ended(Exit::Signal(15), now);
-                    }
-                }
-                worker::Output::Kill => self.ended(Exit::Signal(9), now),
-                worker::Output::CheckKernel(socket) => {
-                    let mut counted = self.carried;
-                    counted.sent_bytes += u64::from(self.kernel_is_wrong);
-                    self.worker.handle_kernel_counters(socket, counted);
-                }
-                worker::Output::Event(_) => {}
-                worker::Output::Finished(why) => self.finished = Some(why),
-            }
-            any = true;
-        }
     }
 }

@@ -3,5 +3,11 @@
 #[path = "../by_hand/mod.rs"]
 mod by_hand;
 
+mod coordinators;
+mod farewell;
+mod faults;
 mod found;
 mod messages;
+mod starting;
+mod strangers;
+mod window;
