@@ -1,13 +1,16 @@
-//! What happened: a log in words for people, a history of facts for checks.
+//! What happened, in words for people.
+//!
+//! Text is made only while somebody wants to read it: a sweep over a million seeds reads none.
 
-use super::HostId;
+use super::World;
+use crate::model::HostId;
 use russula_proto::wire::{CoordinatorMessage, Position, WorkerMessage};
-use russula_proto::{Failure, Group, Milestone, Outcome, RepetitionPhase, Stage, Timestamp, coordinator};
+use russula_proto::{Group, Timestamp, coordinator};
 use std::fmt;
 
-/// What an entry of the log is about, so that a reader can leave kinds out.
+/// What an entry is about, so that a reader can leave kinds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Sockets: dialing, closing.
     Socket,
     /// A message, when its last byte has left.
@@ -16,15 +19,51 @@ pub(crate) enum Kind {
     Event,
     /// A program: started, asked to end, ended.
     Program,
+    /// Something goes wrong from outside, or is mended.
+    Fault,
 }
 
-/// One line of the log.
+/// Whom an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Speaker {
+    /// The coordinator of a group.
+    Coordinator(Group),
+    /// A worker or its host.
+    Host(HostId),
+    /// The repetition over both groups.
+    Repetition,
+    /// Whoever brings the faults.
+    Outside,
+}
+
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coordinator(group) => f.pad(&format!("{group}s")),
+            Self::Host(host) => f.pad(&host.to_string()),
+            Self::Repetition => f.pad("repetition"),
+            Self::Outside => f.pad("outside"),
+        }
+    }
+}
+
+impl From<HostId> for Speaker {
+    fn from(host: HostId) -> Self {
+        Self::Host(host)
+    }
+}
+
+/// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) at: Timestamp,
-    pub(crate) who: String,
-    pub(crate) kind: Kind,
-    pub(crate) text: String,
+pub struct Entry {
+    /// When, in the time of the world.
+    pub at: Timestamp,
+    /// Whom it is about.
+    pub who: Speaker,
+    /// What it is about.
+    pub kind: Kind,
+    /// The words.
+    pub text: String,
 }
 
 impl fmt::Display for Entry {
@@ -35,49 +74,22 @@ impl fmt::Display for Entry {
     }
 }
 
-/// One thing that happened, as data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fact {
-    /// A program was started for this repetition.
-    Started(HostId, u32),
-    /// The program runs; a server listens.
-    Running(HostId),
-    /// The program was told to end.
-    Terminated(HostId),
-    /// The program has ended.
-    Ended(HostId, Outcome),
-    /// The program could not be started.
-    StartFailed(HostId),
-    /// The coordinator has heard where a worker is.
-    Heard(HostId, Stage),
-    /// Bytes were taken by a socket of the connection between a host and its coordinator, on either end.
-    Sent(HostId, usize),
-    /// Bytes came out of a socket of that connection.
-    Arrived(HostId, usize),
-    /// A coordinator said so.
-    Reached(Group, Milestone),
-    /// A coordinator said so.
-    Failed(Group, Failure),
-    /// A coordinator said so.
-    Finished(Group),
-    /// The repetition said so.
-    Phase(RepetitionPhase),
-}
+impl World {
+    /// The whole trace as text; empty unless [`World::traced`] asked for one.
+    pub fn text(&self) -> String {
+        self.trace.iter().map(|entry| format!("{entry}\n")).collect()
+    }
 
-impl Fact {
-    /// What the program of `host` produced, if this is its end.
-    pub(crate) fn outcome_of(&self, host: HostId) -> Option<&Outcome> {
-        if let Self::Ended(ended, outcome) = self
-            && *ended == host
-        {
-            return Some(outcome);
+    /// Adds a line to the trace, if there is one.
+    pub(super) fn say(&mut self, who: impl Into<Speaker>, kind: Kind, text: impl FnOnce() -> String) {
+        if self.is_traced {
+            self.trace.push(Entry { at: self.now, who: who.into(), kind, text: text() });
         }
-        None
     }
 }
 
 /// A coordinator's event in words.
-pub(crate) fn of_event(event: &coordinator::Event) -> String {
+pub(super) fn of_event(event: &coordinator::Event) -> String {
     use coordinator::Event;
     match event {
         Event::State { repetition, from, to } => format!("repetition {repetition}: {from} -> {to}"),
@@ -91,7 +103,7 @@ pub(crate) fn of_event(event: &coordinator::Event) -> String {
 }
 
 /// A coordinator's message in words.
-pub(crate) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
+pub(super) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
     match message {
         CoordinatorMessage::Hello(hello) => format!("hello {}", hello.worker),
         CoordinatorMessage::Goal(goal) => {
@@ -102,7 +114,7 @@ pub(crate) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
 }
 
 /// A worker's message in words.
-pub(crate) fn of_worker_message(message: &WorkerMessage) -> String {
+pub(super) fn of_worker_message(message: &WorkerMessage) -> String {
     match message {
         WorkerMessage::Welcome(welcome) => format!(
             "welcome, session {}, {} programs, version {}",
