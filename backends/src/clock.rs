@@ -1,5 +1,6 @@
 //! The clock that the core's [`Timestamp`]s are read from.
 
+use crate::entropy;
 use russula_proto::Timestamp;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,8 +30,27 @@ impl Clock {
 }
 
 /// A number for the session of a worker or a coordinator: it only has to differ from that of the one before.
+///
+/// It is no secret. So where the system gives no random bytes, the time and the id of this process have to do.
 pub fn session() -> u64 {
+    match entropy::bytes() {
+        Ok([a, b, c, d, e, f, g, h, ..]) => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        Err(_) => session_without_entropy(),
+    }
+}
+
+fn session_without_entropy() -> u64 {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(since_epoch.as_nanos() % u128::from(u64::MAX)).unwrap_or_default();
     nanos ^ (u64::from(std::process::id()) << 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sessions_differ() {
+        assert_ne!(session(), session());
+    }
 }

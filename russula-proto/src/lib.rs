@@ -15,18 +15,19 @@
 //!
 //! ```
 //! use russula_proto::{
-//!     ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Milestone, Outcome, Timestamp, Worker,
+//!     ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Key, Milestone, Outcome, Timestamp, Worker,
 //!     WorkerConfig, coordinator, worker,
 //! };
 //! # let identity = russula_proto::Identity { run: "demo".parse()?, group: Group::Server, index: 0 };
+//! # let key = Key::from_bytes([1; Key::LEN]);
 //! # let worker_config = WorkerConfig {
-//! #     identity: identity.clone(), session: 7, programs: 1, program_version: Default::default(),
+//! #     identity: identity.clone(), key: key.clone(), session: 7, programs: 1, program_version: Default::default(),
 //! #     work: Default::default(),
 //! #     limits: Default::default(),
 //! # };
 //! # let coordinator_config = CoordinatorConfig {
-//! #     run: identity.run, group: Group::Server, workers: 1, limits: Default::default(), session: 1,
-//! #     work: None,
+//! #     run: identity.run, group: Group::Server, workers: 1, limits: Default::default(), key, session: 1,
+//! #     incarnation: 0, work: None,
 //! # };
 //! # let outcome = Outcome {
 //! #     exit: Exit::Signal(15), duration_us: 1, cpu_us: 1, max_rss_bytes: 1, voluntary_switches: 0,
@@ -44,8 +45,8 @@
 //!     loop {
 //!         match coordinator.poll_output() {
 //!             coordinator::Output::Dial(index) => {
-//!                 worker.handle_accepted(socket, now);
-//!                 coordinator.handle_connected(index, now);
+//!                 worker.handle_accepted(socket, [2; 32], now); // a real driver draws these numbers
+//!                 coordinator.handle_connected(index, [3; 32], now);
 //!             }
 //!             coordinator::Output::Transmit(index) => {
 //!                 let bytes = coordinator.outgoing(index).to_vec();
@@ -53,6 +54,7 @@
 //!                 worker.handle_bytes(socket, &bytes, now);
 //!             }
 //!             coordinator::Output::Close(_) => worker.handle_end(socket, now),
+//!             coordinator::Output::CheckKernel(_) => {} // there are no sockets whose bytes it could count
 //!             coordinator::Output::Event(event) => println!("{event:?}"),
 //!             coordinator::Output::Wait(_) => break,
 //!         }
@@ -70,6 +72,7 @@
 //!             worker::Output::Terminate | worker::Output::Kill => {
 //!                 worker.handle_program_ended(outcome.clone(), now);
 //!             }
+//!             worker::Output::CheckKernel(_) => {}
 //!             worker::Output::Event(event) => println!("{event}"),
 //!             worker::Output::Finished(why) => println!("{why}"),
 //!             worker::Output::Wait(_) => break,
@@ -95,7 +98,9 @@ pub mod coordinator;
 mod identity;
 mod key;
 pub mod link;
+pub mod noise;
 pub mod outcome;
+mod quiet;
 mod repetition;
 pub mod text;
 mod time;
@@ -103,14 +108,18 @@ pub mod wire;
 pub mod worker;
 pub mod workflow;
 
-pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, PeerError, PeerView};
+pub use coordinator::{
+    ClockOffset, Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, PeerError, PeerView, StartSkew,
+};
 pub use identity::{Digest, Identity, InvalidRunId, RunId, Work};
 pub use key::Key;
 pub use link::{Link, LinkError};
+pub use noise::Entropy;
 pub use outcome::{Ending, Exit, Outcome, StartFailure};
-pub use repetition::{Repetition, RepetitionFacts, RepetitionPhase};
+pub use quiet::{KernelCheck, Quiet, Traffic};
+pub use repetition::{QuietWindow, Repetition, RepetitionFacts, RepetitionPhase, Takeover};
 pub use text::Text;
 pub use time::Timestamp;
-pub use wire::{Refusal, Stage, Target, Welcome};
+pub use wire::{Memory, Refusal, Stage, Target, Welcome};
 pub use worker::{ConnectionId, Worker, WorkerConfig, WorkerLimits};
 pub use workflow::{Group, Milestone};

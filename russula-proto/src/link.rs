@@ -1,71 +1,122 @@
 //! One connection without a socket: bytes in, bytes out, messages in between.
 //!
-//! Everything that lies between a socket and the state machines is here: the preamble, framing, back-pressure
-//! and the meaning of the end of a stream. A driver only moves bytes. Encryption sits in this type as well,
-//! between the frames and the two byte streams; drivers do not notice it.
+//! Everything that lies between a socket and the state machines is here: the handshake, encryption, framing,
+//! back-pressure and the meaning of the end of a stream. A driver only moves bytes.
+//!
+//! ```text
+//! dialing side                        answering side
+//!   request    48 bytes   ----------->          verifies it before it says anything
+//!              <-----------   56 bytes    response, with the ticket
+//!   frame*     <---------->               frame*
+//! ```
 
-use crate::wire::{self, DecodeError, Decoder, MAX_FRAME_LEN, PREAMBLE_LEN, PROTOCOL_VERSION};
+use crate::identity::Identity;
+use crate::key::Key;
+use crate::noise::{self, Entropy, REQUEST_LEN, RESPONSE_LEN, TAG_LEN};
+use crate::quiet::Traffic;
+use crate::wire::{self, DecodeError, FrameLengthError, FrameReader, LENGTH_PREFIX_LEN, MAX_FRAME_LEN};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use snow::{HandshakeState, TransportState};
 
 /// Most bytes that wait to be sent. A level-triggered protocol needs room for the newest message only.
-pub const MAX_OUTGOING_LEN: usize = 2 * MAX_FRAME_LEN;
+pub const MAX_OUTGOING_LEN: usize = 2 * (LENGTH_PREFIX_LEN + MAX_FRAME_LEN);
 
 /// A connection that cannot go on, by fault of the peer or of the path to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The peer does not speak this protocol: a port scan, another service's client.
-    #[error("the peer does not speak Russula (its first bytes: {})", .0.escape_ascii())]
-    Stranger([u8; PREAMBLE_LEN - 1]),
-    /// The peer speaks another version of the protocol.
-    #[error("the peer speaks protocol version {got}, expected {expected}")]
-    Version {
-        /// Our version.
-        expected: u8,
-        /// The peer's version.
-        got: u8,
-    },
-    /// The peer sent bytes that are no message.
+    /// The handshake does not verify: the peer is somebody else, or was told something else.
+    #[error(
+        "the handshake does not verify: key, run, group, index and version must be the same on both sides"
+    )]
+    Handshake,
+    /// A length field is none. Nothing was allocated for it.
+    #[error("the stream is broken: {0}")]
+    Length(#[from] FrameLengthError),
+    /// A frame does not verify.
+    #[error("a message does not verify: it was changed, repeated or left out on the way")]
+    Forged,
+    /// The peer, who has the key, sent bytes that are no message.
     #[error("the peer broke the protocol: {0}")]
     Decode(#[from] DecodeError),
-    /// The stream ended within a preamble or a message.
+    /// The stream ended within the handshake.
+    #[error(
+        "it closed the connection during the handshake: key, run, group, index and version must be the same on both sides"
+    )]
+    HandshakeEnded,
+    /// The stream ended within a message.
     #[error("the stream ended in the middle of a message")]
     Truncated,
+}
+
+impl LinkError {
+    /// Whether the bytes to blame came from somebody who has the key; everything else can be anybody's doing.
+    pub fn is_authenticated(self) -> bool {
+        match self {
+            Self::Decode(_) => true,
+            Self::Handshake | Self::Length(_) | Self::Forged | Self::HandshakeEnded | Self::Truncated => {
+                false
+            }
+        }
+    }
 }
 
 /// The two streams of one connection.
 #[derive(Debug)]
 pub struct Link {
-    preamble: [u8; PREAMBLE_LEN],
-    preamble_len: usize,
-    decoder: Decoder,
+    state: State,
+    reader: FrameReader,
+    /// What the answering side said with its handshake.
+    ticket: u64,
     outgoing: Vec<u8>,
     sent: usize,
-    preamble_sent: bool,
-    received_bytes: u64,
     sent_bytes: u64,
+    received_bytes: u64,
+    last_frame_len: usize,
+}
+
+enum State {
+    /// The answering side waits for the request. Before it is complete a peer costs nothing but its bytes.
+    Answering { key: Key, own: Box<Identity>, entropy: Entropy, request: [u8; REQUEST_LEN], len: usize },
+    /// The dialing side waits for the response.
+    Dialing { noise: Box<HandshakeState>, response: [u8; RESPONSE_LEN], len: usize },
+    /// Both sides have shown that they have the key.
+    Open(Box<TransportState>),
+    /// The link is of no more use.
+    Broken,
 }
 
 impl Link {
-    /// The side that dialed. Its preamble is sent at once.
-    pub fn dialed() -> Self {
-        let mut link = Self::accepted();
-        link.send_preamble();
+    /// The side that dialed `peer`. Its request is to be sent at once.
+    pub fn dialed(key: &Key, peer: &Identity, entropy: Entropy) -> Self {
+        let (noise, request) = noise::request(key, peer, entropy);
+        let mut link = Self::new(State::Dialing { noise, response: [0; RESPONSE_LEN], len: 0 });
+        link.outgoing = request;
         link
     }
 
-    /// The side that was dialed. It says nothing before the peer has shown that it speaks this protocol.
-    pub fn accepted() -> Self {
+    /// The side that was dialed, which is `own`. It says nothing before the peer has shown that it has the key;
+    /// `ticket` is what it says then.
+    pub fn accepted(key: &Key, own: &Identity, entropy: Entropy, ticket: u64) -> Self {
+        let (key, own) = (key.clone(), Box::new(own.clone()));
+        let mut link = Self::new(State::Answering { key, own, entropy, request: [0; REQUEST_LEN], len: 0 });
+        link.ticket = ticket;
+        link
+    }
+
+    fn new(state: State) -> Self {
         Self {
-            preamble: [0; PREAMBLE_LEN],
-            preamble_len: 0,
-            decoder: Decoder::default(),
+            state,
+            reader: FrameReader::default(),
+            ticket: 0,
             outgoing: Vec::new(),
             sent: 0,
-            preamble_sent: false,
-            received_bytes: 0,
             sent_bytes: 0,
+            received_bytes: 0,
+            last_frame_len: 0,
         }
     }
 
@@ -74,31 +125,47 @@ impl Link {
     /// `None` means that all of `input` was taken.
     ///
     /// # Errors
-    /// The link is of no more use; bytes that are already queued may still be sent.
+    /// The link is of no more use.
     pub fn receive<M: DeserializeOwned>(&mut self, input: &mut &[u8]) -> Result<Option<M>, LinkError> {
         let before = input.len();
         let result = self.receive_inner(input);
         self.received_bytes += (before - input.len()) as u64;
+        if result.is_err() {
+            self.state = State::Broken;
+        }
         result
     }
 
     /// The peer has closed its side.
     ///
     /// # Errors
-    /// [`LinkError::Truncated`] if something was under way.
+    /// If something was under way.
     pub fn handle_end(&self) -> Result<(), LinkError> {
-        let mid_preamble = (1..PREAMBLE_LEN).contains(&self.preamble_len);
-        if mid_preamble || self.decoder.is_mid_frame() { Err(LinkError::Truncated) } else { Ok(()) }
+        match &self.state {
+            State::Answering { len: 0, .. } => Ok(()),
+            State::Answering { .. } | State::Dialing { .. } => Err(LinkError::HandshakeEnded),
+            State::Open(_) if self.reader.is_mid_frame() => Err(LinkError::Truncated),
+            State::Open(_) | State::Broken => Ok(()),
+        }
     }
 
     /// Queues a message.
     ///
     /// # Panics
-    /// If more than [`MAX_OUTGOING_LEN`] bytes wait after it: the caller keeps the newest message back while
-    /// an older one is under way.
+    /// If the handshake is not done, or more than [`MAX_OUTGOING_LEN`] bytes wait after it: the caller keeps
+    /// the newest message back while an older one is under way.
     pub fn send<M: Serialize>(&mut self, message: &M) {
+        let State::Open(noise) = &mut self.state else { panic!("nothing is said before the handshake") };
         self.outgoing.drain(..core::mem::take(&mut self.sent));
-        wire::encode_frame(message, &mut self.outgoing);
+        let message = wire::encode(message);
+        let payload_len = message.len() + TAG_LEN;
+        let prefix = u16::try_from(payload_len).expect("the limit of a frame fits in 16 bits");
+        self.outgoing.extend_from_slice(&prefix.to_be_bytes());
+        let begin = self.outgoing.len();
+        self.outgoing.resize(begin + payload_len, 0);
+        noise
+            .write_message(&message, &mut self.outgoing[begin..])
+            .expect("the buffer has the length, and nobody sends 2^64 messages");
         assert!(self.outgoing.len() <= MAX_OUTGOING_LEN, "the caller queues one message at a time");
     }
 
@@ -126,58 +193,87 @@ impl Link {
         self.outgoing.is_empty()
     }
 
-    /// Bytes received since the connection was made.
-    pub fn received_bytes(&self) -> u64 {
-        self.received_bytes
+    /// Whether the peer has shown that it has the key, and this side may speak.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
     }
 
-    /// Bytes sent since the connection was made.
-    pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
+    /// What the answering side said with its handshake; 0 before that.
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// Payload bytes since the connection was made.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { sent_bytes: self.sent_bytes, received_bytes: self.received_bytes }
+    }
+
+    /// Length of the last message that was received, as it crossed the wire, in bytes.
+    pub fn last_frame_len(&self) -> usize {
+        self.last_frame_len
     }
 
     fn receive_inner<M: DeserializeOwned>(&mut self, input: &mut &[u8]) -> Result<Option<M>, LinkError> {
-        if self.preamble_len < PREAMBLE_LEN && !self.receive_preamble(input)? {
+        if !self.is_open() && !self.shake_hands(input)? {
             return Ok(None);
         }
-        if input.is_empty() {
-            return Ok(None);
-        }
-        Ok(self.decoder.decode(input)?)
+        let Some(payload) = self.reader.read(input)? else { return Ok(None) };
+        let State::Open(noise) = &mut self.state else { return Ok(None) };
+        let mut message = alloc::vec![0; payload.len() - TAG_LEN];
+        noise.read_message(&payload, &mut message).map_err(|_| LinkError::Forged)?;
+        self.last_frame_len = LENGTH_PREFIX_LEN + payload.len();
+        Ok(Some(wire::decode(&message)?))
     }
 
-    /// Whether the peer's preamble is complete and right.
-    fn receive_preamble(&mut self, input: &mut &[u8]) -> Result<bool, LinkError> {
-        while let [byte, rest @ ..] = *input {
-            *input = rest;
-            let at = self.preamble_len;
-            self.preamble[at] = *byte;
-            self.preamble_len += 1;
-            match wire::MAGIC.get(at) {
-                Some(expected) if expected == byte => {}
-                Some(_) => {
-                    let mut first = [0; PREAMBLE_LEN - 1];
-                    first.copy_from_slice(&self.preamble[..PREAMBLE_LEN - 1]);
-                    return Err(LinkError::Stranger(first));
-                }
-                None => {
-                    // The peer learns our version even when it is not the same, so that both can say so.
-                    self.send_preamble();
-                    return if *byte == PROTOCOL_VERSION {
-                        Ok(true)
-                    } else {
-                        Err(LinkError::Version { expected: PROTOCOL_VERSION, got: *byte })
-                    };
-                }
+    /// Whether the handshake is done.
+    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, LinkError> {
+        let is_complete = match &mut self.state {
+            State::Answering { request, len, .. } => fill(request, len, input),
+            State::Dialing { response, len, .. } => fill(response, len, input),
+            State::Open(_) => return Ok(true),
+            State::Broken => {
+                *input = &[];
+                return Ok(false);
             }
+        };
+        if !is_complete {
+            return Ok(false);
         }
-        Ok(false)
+        match core::mem::replace(&mut self.state, State::Broken) {
+            State::Answering { key, own, entropy, request, .. } => {
+                let answer = noise::respond(&key, &own, entropy, &request, self.ticket.to_be_bytes());
+                let (noise, response) = answer.map_err(|_| LinkError::Handshake)?;
+                self.outgoing = response;
+                self.state = State::Open(noise);
+            }
+            State::Dialing { noise, response, .. } => {
+                let (noise, ticket) = noise::finish(noise, &response).map_err(|_| LinkError::Handshake)?;
+                self.ticket = u64::from_be_bytes(ticket);
+                self.state = State::Open(noise);
+            }
+            State::Open(_) | State::Broken => return Ok(false),
+        }
+        Ok(true)
     }
+}
 
-    fn send_preamble(&mut self) {
-        if !core::mem::replace(&mut self.preamble_sent, true) {
-            self.outgoing.extend_from_slice(&wire::preamble());
-        }
+/// Takes bytes from the front of `input` until `buffer` is full; whether it is.
+fn fill(buffer: &mut [u8], len: &mut usize, input: &mut &[u8]) -> bool {
+    let (bytes, rest) = input.split_at(input.len().min(buffer.len() - *len));
+    buffer[*len..*len + bytes.len()].copy_from_slice(bytes);
+    *len += bytes.len();
+    *input = rest;
+    *len == buffer.len()
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answering { .. } => "Answering",
+            Self::Dialing { .. } => "Dialing",
+            Self::Open(_) => "Open",
+            Self::Broken => "Broken",
+        })
     }
 }
 
@@ -185,7 +281,30 @@ impl Link {
 mod tests {
     use super::*;
     use crate::wire::CoordinatorMessage;
+    use crate::workflow::Group;
     use std::vec;
+
+    const KEY: Key = Key::from_bytes([3; Key::LEN]);
+
+    fn identity() -> Identity {
+        Identity { run: "run".parse().unwrap(), group: Group::Server, index: 0 }
+    }
+
+    fn pair() -> (Link, Link) {
+        (Link::dialed(&KEY, &identity(), [1; 32]), Link::accepted(&KEY, &identity(), [2; 32], 5))
+    }
+
+    /// Carries what waits, in pieces of `piece` bytes; returns the messages that came out.
+    fn carry(from: &mut Link, to: &mut Link, piece: usize) -> Result<Vec<CoordinatorMessage>, LinkError> {
+        let mut messages = vec![];
+        while !from.is_flushed() {
+            let len = piece.min(from.outgoing().len());
+            let bytes = from.outgoing()[..len].to_vec();
+            from.handle_sent(len);
+            messages.extend(receive(to, &bytes)?);
+        }
+        Ok(messages)
+    }
 
     fn receive(link: &mut Link, mut bytes: &[u8]) -> Result<Vec<CoordinatorMessage>, LinkError> {
         let mut messages = vec![];
@@ -195,48 +314,97 @@ mod tests {
         Ok(messages)
     }
 
+    fn open(piece: usize) -> (Link, Link) {
+        let (mut dialed, mut accepted) = pair();
+        carry(&mut dialed, &mut accepted, piece).unwrap();
+        carry(&mut accepted, &mut dialed, piece).unwrap();
+        assert!(dialed.is_open() && accepted.is_open());
+        (dialed, accepted)
+    }
+
     #[test]
-    fn messages_pass_byte_by_byte() {
-        let (mut dialed, mut accepted) = (Link::dialed(), Link::accepted());
-        dialed.send(&CoordinatorMessage::Finish);
-        let mut received = vec![];
-        while !dialed.is_flushed() {
-            let byte = dialed.outgoing()[0];
-            dialed.handle_sent(1);
-            received.extend(receive(&mut accepted, &[byte]).unwrap());
+    fn messages_pass_in_pieces_of_any_size() {
+        for piece in [1, 2, 7, 1000] {
+            let (mut dialed, mut accepted) = open(piece);
+            assert_eq!(dialed.ticket(), 5);
+            dialed.send(&CoordinatorMessage::Finish);
+            dialed.send(&CoordinatorMessage::Finish);
+            let received = carry(&mut dialed, &mut accepted, piece).unwrap();
+            assert_eq!(received, [CoordinatorMessage::Finish, CoordinatorMessage::Finish]);
+            assert_eq!(dialed.traffic().sent_bytes, accepted.traffic().received_bytes);
+            assert_eq!(accepted.last_frame_len(), LENGTH_PREFIX_LEN + 1 + TAG_LEN);
         }
-        assert_eq!(received, [CoordinatorMessage::Finish]);
-        assert_eq!(dialed.sent_bytes(), accepted.received_bytes());
-        assert_eq!(accepted.outgoing(), wire::preamble());
     }
 
     #[test]
-    fn a_stranger_is_known_by_its_first_wrong_byte_and_gets_no_answer() {
-        let mut link = Link::accepted();
-        let error = receive(&mut link, b"GET / HTTP/1.1\r\n").unwrap_err();
-        assert_eq!(error, LinkError::Stranger(*b"G\0\0\0\0\0\0"));
-        assert!(link.is_flushed());
+    fn a_stranger_gets_no_answer() {
+        let (_, mut accepted) = pair();
+        assert_eq!(receive(&mut accepted, &[b'G'; REQUEST_LEN - 1]), Ok(vec![]));
+        assert!(accepted.is_flushed());
+        assert_eq!(receive(&mut accepted, b"E"), Err(LinkError::Handshake));
+        assert!(accepted.is_flushed() && !accepted.is_open());
     }
 
     #[test]
-    fn another_version_is_told_on_both_sides() {
-        let mut newer = wire::preamble();
-        newer[PREAMBLE_LEN - 1] += 1;
-        let mut link = Link::accepted();
-        let error = receive(&mut link, &newer).unwrap_err();
-        assert_eq!(error, LinkError::Version { expected: PROTOCOL_VERSION, got: PROTOCOL_VERSION + 1 });
-        assert_eq!(link.outgoing(), wire::preamble(), "the peer can say so too");
+    fn a_reflected_request_does_not_verify() {
+        let (mut dialed, _) = pair();
+        let echo = [dialed.outgoing(), &[0; RESPONSE_LEN - REQUEST_LEN]].concat();
+        assert_eq!(receive(&mut dialed, &echo), Err(LinkError::Handshake));
+    }
+
+    #[test]
+    fn a_message_that_is_changed_repeated_or_left_out_does_not_verify() {
+        let sealed = |link: &mut Link| {
+            link.send(&CoordinatorMessage::Finish);
+            let bytes = link.outgoing().to_vec();
+            link.handle_sent(bytes.len());
+            bytes
+        };
+        let (mut dialed, mut accepted) = open(1000);
+        let mut changed = sealed(&mut dialed);
+        changed[LENGTH_PREFIX_LEN] ^= 1;
+        assert_eq!(receive(&mut accepted, &changed), Err(LinkError::Forged));
+
+        let (mut dialed, mut accepted) = open(1000);
+        let bytes = sealed(&mut dialed);
+        assert_eq!(receive(&mut accepted, &bytes), Ok(vec![CoordinatorMessage::Finish]));
+        assert_eq!(receive(&mut accepted, &bytes), Err(LinkError::Forged), "repeated");
+
+        let (mut dialed, mut accepted) = open(1000);
+        sealed(&mut dialed);
+        assert_eq!(receive(&mut accepted, &sealed(&mut dialed)), Err(LinkError::Forged), "left out");
+        assert_eq!(receive(&mut accepted, b"x"), Ok(vec![]), "a broken link takes nothing");
+
+        let (mut dialed, _) = open(1000);
+        let own = sealed(&mut dialed);
+        assert_eq!(receive(&mut dialed, &own), Err(LinkError::Forged), "reflected");
+    }
+
+    #[test]
+    fn a_recorded_connection_cannot_be_played_again() {
+        let (mut dialed, mut accepted) = pair();
+        let request = dialed.outgoing().to_vec();
+        carry(&mut dialed, &mut accepted, 1000).unwrap();
+        carry(&mut accepted, &mut dialed, 1000).unwrap();
+        dialed.send(&CoordinatorMessage::Finish);
+        let finish = dialed.outgoing().to_vec();
+
+        let mut again = Link::accepted(&KEY, &identity(), [4; 32], 6);
+        assert_eq!(receive(&mut again, &request), Ok(vec![]));
+        assert_eq!(receive(&mut again, &finish), Err(LinkError::Forged));
     }
 
     #[test]
     fn the_end_of_the_stream_is_clean_only_between_messages() {
-        let mut link = Link::accepted();
-        assert_eq!(link.handle_end(), Ok(()));
-        receive(&mut link, &wire::preamble()[..3]).unwrap();
-        assert_eq!(link.handle_end(), Err(LinkError::Truncated));
-        receive(&mut link, &wire::preamble()[3..]).unwrap();
-        assert_eq!(link.handle_end(), Ok(()));
-        receive(&mut link, &[0, 0]).unwrap();
-        assert_eq!(link.handle_end(), Err(LinkError::Truncated));
+        let (mut dialed, mut accepted) = pair();
+        assert_eq!(accepted.handle_end(), Ok(()));
+        assert_eq!(dialed.handle_end(), Err(LinkError::HandshakeEnded));
+        receive(&mut accepted, &dialed.outgoing()[..3]).unwrap();
+        assert_eq!(accepted.handle_end(), Err(LinkError::HandshakeEnded));
+
+        let (dialed, mut accepted) = open(1000);
+        assert_eq!((dialed.handle_end(), accepted.handle_end()), (Ok(()), Ok(())));
+        receive(&mut accepted, &[0]).unwrap();
+        assert_eq!(accepted.handle_end(), Err(LinkError::Truncated));
     }
 }

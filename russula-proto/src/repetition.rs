@@ -18,8 +18,12 @@
 //! unless the repetition has failed.
 
 use crate::coordinator::Coordinator;
+use crate::quiet::{KernelCheck, Quiet};
 use crate::time::Timestamp;
+use crate::wire::{Memory, Stage};
 use crate::workflow::Milestone;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Where a repetition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +88,30 @@ impl RepetitionPhase {
     }
 }
 
+/// The quiet window of a repetition, as both sides of the control connections counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietWindow {
+    /// From the last client's confirmation until the first end that was heard.
+    pub duration: Duration,
+    /// The coordinators' count over all connections.
+    pub coordinators: Quiet,
+    /// The clients' count, each of its own connection; all together.
+    pub clients: Quiet,
+}
+
+/// A repetition that another process of this session began before it died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// The last phase that it entered.
+    pub phase: RepetitionPhase,
+    /// Whether the repetition had failed or was given up.
+    pub has_failed: bool,
+    /// [`Coordinator::memories`] of the servers.
+    pub servers: Vec<Option<Memory>>,
+    /// [`Coordinator::memories`] of the clients.
+    pub clients: Vec<Option<Memory>>,
+}
+
 /// One repetition over a group of servers and a group of clients.
 ///
 /// Holds no connection and no worker: it only tells the two coordinators how far to go. To be advanced
@@ -111,6 +139,34 @@ impl Repetition {
         Self { phase: RepetitionPhase::Preparing, give_up: false, hold_servers: false }
     }
 
+    /// Takes repetition `number` over from a process that died. It goes on from where that one left it: nothing
+    /// is done again, and what the workers have done meanwhile is heard from them.
+    pub fn take_over(
+        number: u32,
+        program: u16,
+        takeover: &Takeover,
+        servers: &mut Coordinator,
+        clients: &mut Coordinator,
+        now: Timestamp,
+    ) -> Self {
+        use Milestone::{Done, Ready, WorkersRunning};
+        let asked = match takeover.phase {
+            RepetitionPhase::Preparing => (Ready, Ready),
+            RepetitionPhase::StartingServers => (WorkersRunning, Ready),
+            RepetitionPhase::RunningClients | RepetitionPhase::StoppingClients => (WorkersRunning, Done),
+            RepetitionPhase::StoppingServers | RepetitionPhase::Over => (Done, Done),
+        };
+        servers.take_over(number, program, Some(asked.0), &takeover.servers, now);
+        clients.take_over(number, program, Some(asked.1), &takeover.clients, now);
+        // Whatever it was that failed, the rest of the way is the same: everything is stopped.
+        let give_up = takeover.has_failed || takeover.phase == RepetitionPhase::StoppingClients;
+        if give_up {
+            clients.abort(now);
+            servers.abort(now);
+        }
+        Self { phase: takeover.phase, give_up, hold_servers: false }
+    }
+
     /// Where the repetition is.
     pub fn phase(&self) -> RepetitionPhase {
         self.phase
@@ -135,6 +191,7 @@ impl Repetition {
     ) -> impl Iterator<Item = RepetitionPhase> + use<> {
         let before = self.phase;
         let mut failed_over = false;
+        self.watch_window(servers, clients, now);
         while let Some(next) = self.phase.next(RepetitionFacts {
             servers: servers.reached(),
             clients: clients.reached(),
@@ -161,6 +218,33 @@ impl Repetition {
         })
     }
 
+    /// How quiet it was from the last client's confirmation until the first end; `None` if there was no such time.
+    pub fn quiet(servers: &Coordinator, clients: &Coordinator) -> Option<QuietWindow> {
+        let ((_, ours), (duration, theirs)) = servers.quiet().zip(clients.quiet())?;
+        let add = |a: Quiet, b: Quiet| Quiet { bytes: a.bytes + b.bytes, kernel: a.kernel.and(b.kernel) };
+        let of_clients = clients
+            .peers()
+            .filter(|peer| peer.stage > Stage::Running)
+            .map(|peer| peer.quiet.unwrap_or(Quiet { bytes: 0, kernel: KernelCheck::NotChecked }));
+        let nobody = Quiet { bytes: 0, kernel: KernelCheck::NotChecked };
+        let clients = of_clients.reduce(add).unwrap_or(nobody);
+        Some(QuietWindow { duration, coordinators: add(ours, theirs), clients })
+    }
+
+    /// The window is one for both groups: what ends it in one ends it in the other.
+    fn watch_window(&self, servers: &mut Coordinator, clients: &mut Coordinator, now: Timestamp) {
+        let running = self.phase == RepetitionPhase::RunningClients;
+        let all_run = clients.is_past(Milestone::WorkersRunning) && !self.has_failed(servers, clients);
+        if running && all_run && servers.may_open_window() && clients.may_open_window() {
+            servers.open_window(now);
+            clients.open_window(now);
+        }
+        if servers.is_window_closed() || clients.is_window_closed() || !running {
+            servers.close_window(0, now);
+            clients.close_window(0, now);
+        }
+    }
+
     fn has_failed(&self, servers: &Coordinator, clients: &Coordinator) -> bool {
         self.give_up || servers.failure().is_some() || clients.failure().is_some()
     }
@@ -170,7 +254,6 @@ impl Repetition {
 mod tests {
     use super::*;
     use std::vec;
-    use std::vec::Vec;
 
     fn every_fact() -> Vec<RepetitionFacts> {
         let milestones =

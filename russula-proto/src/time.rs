@@ -3,9 +3,10 @@
 use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Microseconds since a moment of the caller's choice, on a clock that never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -25,6 +26,20 @@ impl Timestamp {
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Timestamp {
+    /// The reading `micros` microseconds later, or earlier if that is negative; saturates.
+    pub const fn offset_by(self, micros: i64) -> Self {
+        Self(self.0.saturating_add_signed(micros))
+    }
+
+    /// Microseconds from `other` to `self`, negative if `other` is later; saturates.
+    pub const fn micros_after(self, other: Self) -> i64 {
+        let distance = self.0.abs_diff(other.0);
+        let distance = if distance > i64::MAX as u64 { i64::MAX } else { distance as i64 };
+        if self.0 >= other.0 { distance } else { -distance }
     }
 }
 

@@ -3,10 +3,12 @@
 use super::READ_BUFFER_LEN;
 use super::socket::{Readable, Received, Socket};
 use crate::clock::Clock;
+use crate::entropy;
+use crate::sock_diag::KernelSockets;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token};
 use russula_proto::worker::{Finish, Output};
-use russula_proto::{ConnectionId, Outcome, StartFailure, Timestamp, Worker};
+use russula_proto::{ConnectionId, Entropy, Outcome, StartFailure, Timestamp, Worker};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -79,6 +81,8 @@ pub struct WorkerDriver<P> {
     next_connection: u64,
     finished: Option<Finish>,
     buffer: Vec<u8>,
+    /// `None` if the kernel does not tell its counters.
+    kernel: Option<KernelSockets>,
 }
 
 impl<P: Programs> WorkerDriver<P> {
@@ -101,6 +105,9 @@ impl<P: Programs> WorkerDriver<P> {
             next_connection: FIRST_CONNECTION,
             finished: None,
             buffer: vec![0; READ_BUFFER_LEN],
+            kernel: KernelSockets::open()
+                .inspect_err(|error| debug!("the quiet window cannot be checked: {error}"))
+                .ok(),
         })
     }
 
@@ -128,7 +135,7 @@ impl<P: Programs> WorkerDriver<P> {
     ///
     /// # Errors
     /// If the poll fails.
-    pub fn run<S: Shutdown>(mut self, shutdown: &mut S) -> io::Result<Finish> {
+    pub fn run<S: Shutdown>(&mut self, shutdown: &mut S) -> io::Result<Finish> {
         shutdown.register(self.poll.registry(), SHUTDOWN)?;
         let mut events = Events::with_capacity(64);
         loop {
@@ -183,6 +190,7 @@ impl<P: Programs> WorkerDriver<P> {
                         self.worker.handle_start_failed(failure, self.clock.now());
                     }
                 }
+                Output::CheckKernel(connection) => self.check_kernel(connection),
                 Output::Terminate => self.programs.terminate(),
                 Output::Kill => {
                     warn!("the program did not end in time and is killed");
@@ -213,8 +221,9 @@ impl<P: Programs> WorkerDriver<P> {
                     debug!(connection = connection.0, %peer, "accepted");
                     match Socket::accepted(stream, self.poll.registry(), token(connection)) {
                         Ok(socket) => {
+                            let Some(entropy) = self.entropy() else { continue };
                             self.sockets.insert(connection, socket);
-                            self.worker.handle_accepted(connection, self.clock.now());
+                            self.worker.handle_accepted(connection, entropy, self.clock.now());
                             // Before the next one: a coordinator that has said hello already is not
                             // taken for a silent stranger and does not make room for those behind it.
                             self.handle_ready(connection, Readable::Bytes);
@@ -234,6 +243,19 @@ impl<P: Programs> WorkerDriver<P> {
             }
         }
         self.accept_again = Some(self.clock.now());
+    }
+
+    /// Fresh numbers for a connection. Without them it is not served: there is no handshake that is safe without.
+    fn entropy(&self) -> Option<Entropy> {
+        entropy::bytes().inspect_err(|error| warn!("no randomness for a connection: {error}")).ok()
+    }
+
+    fn check_kernel(&mut self, connection: ConnectionId) {
+        let socket = self.sockets.get(&connection);
+        let traffic = self.kernel.as_mut().zip(socket).and_then(|(kernel, s)| s.kernel_traffic(kernel));
+        if let Some(traffic) = traffic {
+            self.worker.handle_kernel_counters(connection, traffic);
+        }
     }
 
     fn handle_ready(&mut self, connection: ConnectionId, readable: Readable) {

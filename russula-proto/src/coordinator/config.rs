@@ -1,6 +1,7 @@
 //! What a coordinator is told when it is made.
 
 use crate::identity::{RunId, Work};
+use crate::key::Key;
 use crate::workflow::Group;
 use core::time::Duration;
 
@@ -15,9 +16,13 @@ pub struct CoordinatorConfig {
     pub workers: u16,
     /// Its deadlines.
     pub limits: CoordinatorLimits,
+    /// The key of the run.
+    pub key: Key,
     /// A random number, drawn anew for every coordinator: workers tell it from an earlier one by it, and the jitter
-    /// of the back-off comes from it.
+    /// of the back-off comes from it. A process that takes over from one that died has the session of that one.
     pub session: u64,
+    /// How many processes have driven this session before.
+    pub incarnation: u32,
     /// What the run is about; workers with other work refuse. `None` if the caller does not know.
     pub work: Option<Work>,
 }
@@ -42,6 +47,10 @@ pub struct CoordinatorLimits {
     /// For all programs to end after they were told to stop, on top of the longest time that a worker gives them
     /// before it kills them.
     pub stop: Duration,
+    /// How often each worker is asked for its clock before programs start together; the best answer counts.
+    pub clock_exchanges: u8,
+    /// Least time from the order to start together until the start; more where workers are far or many.
+    pub start_lead: Duration,
 }
 
 impl Default for CoordinatorLimits {
@@ -55,6 +64,8 @@ impl Default for CoordinatorLimits {
             start: Duration::from_secs(30),
             run: Duration::from_secs(3600),
             stop: Duration::from_secs(15),
+            clock_exchanges: 8,
+            start_lead: Duration::from_millis(10),
         }
     }
 }

@@ -2,30 +2,56 @@
 
 use super::peer::Connection;
 use super::{Coordinator, Event, Failure, Output, PeerError};
+use crate::identity::Identity;
+use crate::link::Link;
+use crate::noise::Entropy;
 use crate::time::Timestamp;
-use crate::wire::Stage;
+use crate::wire::{Hello, Stage};
 
 impl Coordinator {
     pub(super) fn dial(&mut self, index: usize, now: Timestamp) {
         self.peers[index].connection = Connection::Dialing;
+        self.dials += 1;
         self.set_timer(index, now + self.config.limits.attempt);
         self.outputs.push_back(Output::Dial(index));
     }
 
+    /// The socket is connected: begins the handshake.
+    pub(super) fn greet(&mut self, index: usize, entropy: Entropy) {
+        if matches!(self.peers[index].connection, Connection::Dialing) {
+            let link = Link::dialed(&self.config.key, &self.identity(index), entropy);
+            self.peers[index].open(link);
+            self.outputs.push_back(Output::Transmit(index));
+        }
+    }
+
+    /// Says who is dialing, once the worker has shown that it has the key.
+    pub(super) fn say_hello(&mut self, index: usize) {
+        let epoch = (u64::from(self.config.incarnation) << 32) + self.dials;
+        let (session, work) = (self.config.session, self.config.work);
+        if self.peers[index].say_hello(|ticket| Hello { session, epoch, ticket, work }) {
+            self.outputs.push_back(Output::Transmit(index));
+        }
+    }
+
+    fn identity(&self, index: usize) -> Identity {
+        Identity {
+            run: self.config.run.clone(),
+            group: self.config.group,
+            index: u16::try_from(index).expect("the group has at most 65,535 workers"),
+        }
+    }
+
     /// The connection, or the attempt to make one, has come to nothing: dials again later, or gives up.
     pub(super) fn disconnect(&mut self, index: usize, error: PeerError, now: Timestamp) {
-        let was_up = match self.peers[index].connection {
-            Connection::Down | Connection::Gone => return,
-            Connection::Dialing | Connection::Greeting(_) => false,
-            Connection::Up(_) => true,
-        };
-        self.outputs.push_back(Output::Close(index));
-        self.peers[index].connection = Connection::Down;
-        if self.finishing.is_some() || self.peers[index].is_dismissed {
-            return self.give_up(index);
+        if matches!(self.peers[index].connection, Connection::Down | Connection::Gone) {
+            return;
         }
-        if was_up {
-            self.peers[index].down_since = now;
+        self.outputs.push_back(Output::Close(index));
+        self.peers[index].lose(&self.config.limits, now);
+        let known = self.peers[index].welcome.is_some();
+        if self.peers[index].is_dismissed || self.finishing.is_some() && !known {
+            return self.give_up(index);
         }
         if self.peers[index].ending.is_some() {
             // Nothing more is wanted of this worker in this repetition, and it may never come back.
@@ -33,8 +59,7 @@ impl Coordinator {
         }
         self.peers[index].last_error = Some(error.clone());
         self.event(Event::Disconnected(index, error.clone()));
-        let known = self.peers[index].welcome.is_some();
-        if known && now.since(self.peers[index].down_since) >= self.config.limits.reconnect {
+        if known && now.since(self.peers[index].since) >= self.config.limits.reconnect {
             return self.reject(index, Failure::Lost { index, error });
         }
         self.lot = next_lot(self.lot);
@@ -67,20 +92,28 @@ impl Coordinator {
         }
         self.outputs.push_back(Output::Transmit(index));
         self.clear_timer(index);
-        self.census[self.peers[index].stage as usize] -= 1;
+        self.leave(index);
         self.peers[index].is_dismissed = true;
     }
 
     pub(super) fn give_up(&mut self, index: usize) {
-        if self.peers[index].is_gone() {
+        if matches!(self.peers[index].connection, Connection::Gone) {
             return;
         }
         self.clear_timer(index);
-        self.census[self.peers[index].stage as usize] -= 1;
+        if !self.peers[index].is_dismissed {
+            self.leave(index);
+        }
         if !matches!(self.peers[index].connection, Connection::Down) {
             self.outputs.push_back(Output::Close(index));
         }
         self.peers[index].connection = Connection::Gone;
+    }
+
+    /// Nothing is expected of the worker any more.
+    fn leave(&mut self, index: usize) {
+        self.census[self.peers[index].stage as usize] -= 1;
+        self.present -= 1;
     }
 
     fn set_timer(&mut self, index: usize, at: Timestamp) {

@@ -28,13 +28,14 @@ pub enum Failure {
         /// How it was noticed.
         error: PeerError,
     },
-    /// A worker was started anew in the middle of a repetition and has lost its program.
-    #[error("worker {index} was restarted while its driver ran")]
+    /// A worker was started anew in the middle of a repetition, or worked for another coordinator, and has lost
+    /// its program.
+    #[error("worker {index} has lost its driver: it was restarted, or taken over by another coordinator")]
     Restarted {
         /// The worker.
         index: usize,
     },
-    /// A worker says that it is not the one that was meant.
+    /// A worker works on something else.
     #[error("worker {index} refuses: {refusal}")]
     Refused {
         /// The worker.
@@ -42,7 +43,7 @@ pub enum Failure {
         /// What does not match.
         refusal: Refusal,
     },
-    /// A peer does not keep to the protocol.
+    /// A peer that has the key does not keep to the protocol.
     #[error("worker {index}: {error}")]
     Protocol {
         /// The worker.
@@ -110,13 +111,10 @@ pub enum PeerError {
     /// It closed the connection.
     #[error("it closed the connection")]
     Closed,
-    /// The stream ended in the middle of a message.
-    #[error("the connection ended in the middle of a message")]
-    Truncated,
     /// Its host is gone.
     #[error("{0}")]
     Host(Text<DETAIL_MAX>),
-    /// It is not the worker that was meant.
+    /// It works on something else, or another connection came first.
     #[error("{0}")]
     Refused(Refusal),
     /// Its bytes are wrong.

@@ -14,7 +14,9 @@ impl Coordinator {
     pub(super) fn settle(&mut self, now: Timestamp) {
         if self.repetition > 0 {
             while self.step() {
-                self.tell_everyone();
+                self.set_start(now);
+                self.note_window(now);
+                self.tell_everyone(now);
             }
             self.announce();
         }
@@ -26,9 +28,12 @@ impl Coordinator {
     fn step(&mut self) -> bool {
         let from = self.workflow.name();
         let slowest = Stage::ALL.into_iter().find(|stage| self.census[*stage as usize] > 0);
+        let slowest = slowest.unwrap_or(Stage::Released);
+        // Who starts together with others is not ready before its clock is known.
+        let slowest = if self.unmeasured > 0 { Stage::Idle } else { slowest };
         let inputs = [
             self.aborted.then_some(CoordinatorInput::Abort),
-            Some(CoordinatorInput::All(slowest.unwrap_or(Stage::Released))),
+            Some(CoordinatorInput::All(slowest)),
             self.till.map(CoordinatorInput::Till),
         ];
         let changed = inputs.into_iter().flatten().any(|input| self.workflow.handle(input));
@@ -37,6 +42,28 @@ impl Coordinator {
             self.event(Event::State { repetition: self.repetition, from, to });
         }
         changed
+    }
+
+    /// Chooses the instant at which everybody starts, late enough for everybody to have heard of it.
+    fn set_start(&mut self, now: Timestamp) {
+        let is_due = self.start_at.is_none()
+            && self.workflow.target() == Target::Run
+            && self.workflow.starts_together();
+        if is_due {
+            let clocks = self.peers.iter().filter_map(|peer| peer.clock.best());
+            let farthest_us = clocks.map(|clock| clock.bound_us).max().unwrap_or_default();
+            let to_hear = Duration::from_micros(4 * farthest_us) + SAYING * u32::from(self.config.workers);
+            self.start_at = Some(now + self.config.limits.start_lead.max(to_hear));
+        }
+    }
+
+    fn note_window(&mut self, now: Timestamp) {
+        if self.workflow.target() >= Target::Stop {
+            self.close_window(0, now);
+        }
+        if self.workflow.has_reached(Milestone::Done) {
+            self.check_kernel();
+        }
     }
 
     /// Announces the milestones that were asked for and are reached; after an abort only the last.
@@ -62,11 +89,14 @@ impl Coordinator {
     }
 
     pub(super) fn stop_everything(&mut self) {
+        // Who is stopped has no clock that matters.
+        self.unmeasured = 0;
         self.till = Some(Milestone::Done);
         self.aborted = true;
         for index in 0..self.peers.len() {
             // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
-            if self.peers[index].welcome.is_none() && !self.peers[index].is_gone() {
+            let peer = &self.peers[index];
+            if peer.welcome.is_none() && peer.expected_memory.is_none() && !peer.is_gone() {
                 self.peers[index].ending = Some(Ending::NotStarted);
                 self.set_stage(index, Stage::Released);
             }
@@ -139,12 +169,13 @@ impl Coordinator {
 
     /// The workers that are not at `stage` yet.
     fn behind(&self, stage: Stage) -> Vec<usize> {
-        let behind = |peer: &Peer| !peer.is_gone() && peer.stage < stage;
+        let is_measured = |peer: &Peer| peer.clock.is_done() || stage != Stage::Ready;
+        let behind = |peer: &Peer| !peer.is_gone() && (peer.stage < stage || !is_measured(peer));
         (0..self.peers.len()).filter(|index| behind(&self.peers[*index])).collect()
     }
 
     fn finish_if_due(&mut self) {
-        if self.finishing.is_some() && self.peers.iter().all(Peer::is_gone) {
+        if self.finishing.is_some() && self.present == 0 {
             self.finishing = None;
             self.finished = true;
             self.repetition = 0;
@@ -152,3 +183,6 @@ impl Coordinator {
         }
     }
 }
+
+/// For one worker to be told when to start, while others wait.
+const SAYING: Duration = Duration::from_micros(20);

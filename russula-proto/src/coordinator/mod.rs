@@ -3,6 +3,7 @@
 //! The caller's contract is that of the crate: pass every input with the time, then drain
 //! [`Coordinator::poll_output`] until it says [`Output::Wait`].
 
+mod clocks;
 mod config;
 mod dialing;
 mod failure;
@@ -10,12 +11,15 @@ mod group;
 mod output;
 mod peer;
 mod schedule;
+mod starts;
+mod taking_over;
+mod window;
 
-use crate::identity::Identity;
-use crate::link::LinkError;
+use crate::noise::Entropy;
+use crate::outcome::Ending;
 use crate::text::Text;
 use crate::time::Timestamp;
-use crate::wire::{Goal, Hello, Position, Report, Stage, Target, Welcome, WorkerMessage};
+use crate::wire::{Goal, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage};
 use crate::workflow::{CoordinatorWorkflow, Group, Milestone};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -23,10 +27,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use peer::{Connection, Peer};
 use schedule::Schedule;
+use window::Window;
 
+pub use clocks::ClockOffset;
 pub use config::{CoordinatorConfig, CoordinatorLimits, Phase};
 pub use failure::{Failure, PeerError, Waiting};
 pub use output::{Event, Output, PeerView};
+pub use starts::StartSkew;
 
 /// The coordinator of one group.
 #[derive(Debug)]
@@ -42,6 +49,19 @@ pub struct Coordinator {
     peers: Vec<Peer>,
     /// How many peers that are not gone are in each stage.
     census: [usize; Stage::ALL.len()],
+    /// How many peers are not gone.
+    present: usize,
+    /// How many peers' clocks are still to be measured before the programs start together.
+    unmeasured: usize,
+    /// When the programs start together.
+    start_at: Option<Timestamp>,
+    /// Whether this repetition was begun by another process, which died.
+    is_taken_over: bool,
+    window: Option<Window>,
+    /// Payload bytes of all control connections in both directions.
+    control_bytes: u64,
+    dials: u64,
+    questions: u32,
     schedule: Schedule,
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
@@ -65,6 +85,14 @@ impl Coordinator {
             aborted: false,
             failure: None,
             census,
+            present: peers.len(),
+            unmeasured: 0,
+            start_at: None,
+            is_taken_over: false,
+            window: None,
+            control_bytes: 0,
+            dials: 0,
+            questions: 0,
             schedule: Schedule::default(),
             deadline: None,
             finishing: None,
@@ -102,6 +130,16 @@ impl Coordinator {
         self.announced
     }
 
+    /// When the programs were to start together, once that is decided.
+    pub fn start_at(&self) -> Option<Timestamp> {
+        self.start_at
+    }
+
+    /// Whether the state is at or past `milestone`, whether that was asked for or not.
+    pub(crate) fn is_past(&self, milestone: Milestone) -> bool {
+        self.repetition > 0 && self.workflow.has_reached(milestone)
+    }
+
     /// Whether [`Self::finish`] has come to its end.
     pub fn is_finished(&self) -> bool {
         self.finished
@@ -123,6 +161,9 @@ impl Coordinator {
             is_given_up: peer.is_gone(),
             stage: peer.stage,
             ending: peer.ending.as_ref(),
+            clock: peer.clock.best(),
+            started_at: peer.clock.best().zip(peer.started_at).map(|(clock, at)| clock.from_worker(at)),
+            quiet: peer.quiet,
             welcome: peer.welcome.as_ref(),
             last_contact: peer.last_contact,
             last_error: peer.last_error.as_ref(),
@@ -146,6 +187,11 @@ impl Coordinator {
     /// # Panics
     /// If `repetition` is not larger than the one before, or that one is not done.
     pub fn begin(&mut self, repetition: u32, program: u16, now: Timestamp) {
+        self.begin_with(repetition, program, now);
+        self.settle(now);
+    }
+
+    fn begin_with(&mut self, repetition: u32, program: u16, now: Timestamp) {
         assert!(repetition > self.repetition, "repetitions grow");
         assert!(self.repetition == 0 || self.workflow.has_reached(Milestone::Done), "one after another");
         self.repetition = repetition;
@@ -155,19 +201,24 @@ impl Coordinator {
         self.announced = None;
         self.aborted = false;
         self.failure = None;
+        self.start_at = None;
+        self.is_taken_over = false;
+        self.window = None;
+        let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
         self.census = [0; Stage::ALL.len()];
+        self.unmeasured = 0;
         for peer in &mut self.peers {
-            peer.begin_repetition();
+            peer.begin_repetition(exchanges);
             if !peer.is_gone() {
                 self.census[Stage::Idle as usize] += 1;
+                self.unmeasured += usize::from(exchanges > 0);
             }
         }
-        self.tell_everyone();
+        self.tell_everyone(now);
         if let Some(index) = self.peers.iter().position(Peer::is_gone) {
             let error = self.peers[index].last_error.clone().unwrap_or(PeerError::Closed);
             self.fail(Failure::Lost { index, error });
         }
-        self.settle(now);
     }
 
     /// Takes the group to `milestone`; [`Event::Reached`] tells when it is there.
@@ -191,10 +242,14 @@ impl Coordinator {
         if self.finishing.is_none() && !self.finished {
             self.finishing = Some(now + FINISH_LIMIT);
             for index in 0..self.peers.len() {
-                if self.peers[index].is_up() {
-                    self.tell(index);
-                } else {
-                    self.give_up(index);
+                match self.peers[index].connection {
+                    // Whoever was there and is not connected at this moment is dialed again within the limit.
+                    Connection::Down if self.peers[index].welcome.is_some() => self.dial(index, now),
+                    Connection::Dialing | Connection::Greeting(_) if self.peers[index].welcome.is_some() => {}
+                    Connection::Up(_) => self.tell(index, now),
+                    Connection::Down | Connection::Dialing | Connection::Greeting(_) | Connection::Gone => {
+                        self.give_up(index)
+                    }
                 }
             }
             self.settle(now);
@@ -203,52 +258,44 @@ impl Coordinator {
 
     // --- inputs ---
 
-    /// The socket of worker `index` is connected.
-    pub fn handle_connected(&mut self, index: usize, _now: Timestamp) {
-        let identity = Identity {
-            run: self.config.run.clone(),
-            group: self.config.group,
-            index: u16::try_from(index).expect("the group has at most 65,535 workers"),
-        };
-        if matches!(self.peers[index].connection, Connection::Dialing) {
-            let (session, work) = (self.config.session, self.config.work);
-            self.peers[index].open(Hello { worker: identity, session, work });
-            self.outputs.push_back(Output::Transmit(index));
-        }
+    /// The socket of worker `index` is connected. `entropy` is fresh for every connection.
+    pub fn handle_connected(&mut self, index: usize, entropy: Entropy, now: Timestamp) {
+        self.greet(index, entropy);
+        self.settle(now);
     }
 
     /// Bytes have arrived from worker `index`.
     pub fn handle_bytes(&mut self, index: usize, mut bytes: &[u8], now: Timestamp) {
         while !bytes.is_empty() {
-            if self.peers[index].is_dismissed {
-                return;
-            }
             let Some(link) = self.peers[index].link_mut() else { return };
-            match link.receive::<WorkerMessage>(&mut bytes) {
+            let before = bytes.len();
+            let received = link.receive::<WorkerMessage>(&mut bytes);
+            let message_len = link.last_frame_len();
+            self.control_bytes += (before - bytes.len()) as u64;
+            self.say_hello(index);
+            match received {
                 Ok(Some(message)) => {
                     self.peers[index].last_contact = Some(now);
-                    self.handle_message(index, message);
+                    self.handle_message(index, message, message_len, now);
                 }
                 Ok(None) => return,
-                Err(error) => self.reject(index, Failure::Protocol { index, error }),
+                Err(error) if error.is_authenticated() => {
+                    self.reject(index, Failure::Protocol { index, error });
+                }
+                // Anybody on the way can have done that; the worker itself may be well.
+                Err(error) => self.disconnect(index, PeerError::Protocol(error), now),
             }
             // Each message is brought to rest by itself: how the bytes were split makes no difference. The
             // peer hears what follows from it, and not what was wanted of it before.
             self.settle(now);
-            self.tell(index);
+            self.tell(index, now);
         }
     }
 
     /// Worker `index` has closed its side.
     pub fn handle_end(&mut self, index: usize, now: Timestamp) {
         let Some(link) = self.peers[index].link() else { return };
-        let error = match link.handle_end() {
-            Ok(()) => PeerError::Closed,
-            Err(LinkError::Truncated) => PeerError::Truncated,
-            Err(error @ (LinkError::Stranger(_) | LinkError::Version { .. } | LinkError::Decode(_))) => {
-                return self.reject(index, Failure::Protocol { index, error });
-            }
-        };
+        let error = link.handle_end().map_or_else(PeerError::Protocol, |()| PeerError::Closed);
         self.disconnect(index, error, now);
         self.settle(now);
     }
@@ -272,7 +319,8 @@ impl Coordinator {
     pub fn handle_sent(&mut self, index: usize, len: usize, now: Timestamp) {
         if let Some(link) = self.peers[index].link_mut() {
             link.handle_sent(len);
-            self.tell(index);
+            self.control_bytes += len as u64;
+            self.tell(index, now);
         }
         self.settle(now);
     }
@@ -310,42 +358,80 @@ impl Coordinator {
 
     // --- messages ---
 
-    fn handle_message(&mut self, index: usize, message: WorkerMessage) {
+    fn handle_message(&mut self, index: usize, message: WorkerMessage, message_len: usize, now: Timestamp) {
         let greeting = matches!(self.peers[index].connection, Connection::Greeting(_));
+        if self.peers[index].is_dismissed && message != WorkerMessage::Farewell {
+            return;
+        }
         match message {
-            WorkerMessage::Welcome(welcome) if greeting => self.handle_welcome(index, welcome),
+            WorkerMessage::Welcome(welcome) if greeting => self.handle_welcome(index, welcome, now),
+            WorkerMessage::Refused(Refusal::Stale) if greeting => {
+                self.disconnect(index, PeerError::Refused(Refusal::Stale), now);
+            }
             WorkerMessage::Refused(refusal) if greeting => {
                 self.reject(index, Failure::Refused { index, refusal });
             }
-            WorkerMessage::Report(report) if !greeting => self.handle_report(index, report),
-            WorkerMessage::Welcome(_) | WorkerMessage::Refused(_) | WorkerMessage::Report(_) => {
-                self.reject(index, Failure::OutOfOrder { index });
+            WorkerMessage::Report(report) if !greeting => {
+                self.handle_report(index, report, message_len, now);
             }
+            WorkerMessage::Clock(reading) if !greeting => {
+                let peer = &mut self.peers[index];
+                if peer.clock.handle(reading, now) && peer.clock.is_done() {
+                    self.unmeasured -= 1;
+                }
+            }
+            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => self.give_up(index),
+            WorkerMessage::Welcome(_)
+            | WorkerMessage::Refused(_)
+            | WorkerMessage::Report(_)
+            | WorkerMessage::Clock(_)
+            | WorkerMessage::Farewell => self.reject(index, Failure::OutOfOrder { index }),
         }
     }
 
-    fn handle_welcome(&mut self, index: usize, welcome: Welcome) {
+    fn handle_welcome(&mut self, index: usize, welcome: Welcome, now: Timestamp) {
         self.clear_timer(index);
-        let restarted = self.peers[index].welcome(welcome);
+        let has_forgotten = self.peers[index].welcome(welcome, now);
         self.event(Event::Connected(index));
         let stage = self.peers[index].stage;
-        if restarted && (Stage::Starting..=Stage::Running).contains(&stage) {
+        let may_have_started = (Stage::Starting..=Stage::Running).contains(&stage);
+        if has_forgotten && (may_have_started || self.is_taken_over && stage < Stage::Ended) {
             self.fail(Failure::Restarted { index });
         }
-        if restarted && stage < Stage::Ended {
+        if has_forgotten && stage < Stage::Ended {
             self.set_stage(index, Stage::Idle);
+            self.measure_again(index);
         }
     }
 
-    fn handle_report(&mut self, index: usize, report: Report) {
+    /// Another process has another clock.
+    fn measure_again(&mut self, index: usize) {
+        if self.workflow.target() == Target::Ready && self.workflow.starts_together() && !self.aborted {
+            let peer = &mut self.peers[index];
+            self.unmeasured += usize::from(peer.clock.is_done() && !peer.is_gone());
+            peer.clock = clocks::Measurement::begin(self.config.limits.clock_exchanges);
+        }
+    }
+
+    fn handle_report(&mut self, index: usize, report: Report, message_len: usize, now: Timestamp) {
         let stage = report.position.stage();
-        if report.repetition != self.repetition || stage <= self.peers[index].stage {
+        if report.repetition != self.repetition {
             return;
         }
-        if let Position::Ended(ending) = report.position {
-            let failed = self.workflow.is_failure(&ending) && !self.aborted;
-            self.peers[index].ending = Some(ending.clone());
-            if failed {
+        let peer = &mut self.peers[index];
+        peer.started_at = peer.started_at.or(report.started_at);
+        peer.quiet = report.quiet.or(peer.quiet);
+        if stage <= peer.stage {
+            return;
+        }
+        if let Position::Ended(ending) | Position::Released(ending) = report.position
+            && peer.ending.is_none()
+        {
+            peer.ending = Some(ending.clone());
+            // What has ended does not start any more.
+            self.unmeasured -= usize::from(peer.clock.give_up() && !peer.is_gone());
+            self.close_window(message_len, now);
+            if self.is_failure(&ending) {
                 self.fail(Failure::Worker { index, ending });
             }
         }
@@ -353,30 +439,46 @@ impl Coordinator {
         self.event(Event::Worker(index, stage));
     }
 
+    fn is_failure(&self, ending: &Ending) -> bool {
+        // The process that died may have told its workers to stop.
+        let was_to_stop = self.is_taken_over && self.till == Some(Milestone::Done);
+        let is_stop = matches!(ending, Ending::Stopped(_));
+        self.workflow.is_failure(ending) && !self.aborted && !(was_to_stop && is_stop)
+    }
+
     // --- one worker ---
 
     /// Says to a worker what is to be said, if its connection has room.
-    fn tell(&mut self, index: usize) {
-        let finishing = self.finishing.is_some();
-        let goal = Goal {
-            repetition: self.repetition,
-            program: self.program,
-            // A worker whose ending has arrived may forget it, whatever the others do.
-            target: match self.peers[index].ending {
-                Some(_) => Target::Release,
-                None => self.workflow.target(),
-            },
+    fn tell(&mut self, index: usize, now: Timestamp) {
+        let finishing = self.finishing.is_some() || self.peers[index].is_dismissed;
+        // A worker whose ending has arrived may forget it, whatever the others do.
+        let target = match self.peers[index].ending {
+            Some(_) => Target::Release,
+            None => self.workflow.target(),
         };
+        let clock = self.peers[index].clock.best();
+        let start_at = self.start_at.filter(|_| target == Target::Run);
+        let start_at = start_at.zip(clock).map(|(at, clock)| clock.to_worker(at));
+        let goal = Goal { repetition: self.repetition, program: self.program, target, start_at };
         let peer = &mut self.peers[index];
-        let queued = if finishing { peer.say_finish() } else { self.repetition > 0 && peer.say(goal) };
+        let queued = if finishing {
+            peer.say_finish()
+        } else if self.repetition > 0 && peer.say(goal) {
+            true
+        } else if target == Target::Ready && peer.ask_clock(self.questions, now) {
+            self.questions = self.questions.wrapping_add(1);
+            true
+        } else {
+            false
+        };
         if queued {
             self.outputs.push_back(Output::Transmit(index));
         }
     }
 
-    fn tell_everyone(&mut self) {
+    fn tell_everyone(&mut self, now: Timestamp) {
         for index in 0..self.peers.len() {
-            self.tell(index);
+            self.tell(index, now);
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a coordinator says to its caller.
 
-use super::{Failure, PeerError};
+use super::{ClockOffset, Failure, PeerError};
 use crate::outcome::Ending;
+use crate::quiet::Quiet;
 use crate::time::Timestamp;
 use crate::wire::{Stage, Welcome};
 use crate::workflow::Milestone;
@@ -15,6 +16,9 @@ pub enum Output {
     Transmit(usize),
     /// Close this worker's socket, or give up dialing it.
     Close(usize),
+    /// Read the kernel's counters of this worker's connection, if there are such, and pass them to
+    /// [`Coordinator::handle_kernel_counters`](super::Coordinator::handle_kernel_counters) before anything else.
+    CheckKernel(usize),
     /// Something happened.
     Event(Event),
     /// Nothing more until the next input or this time.
@@ -58,6 +62,12 @@ pub struct PeerView<'a> {
     pub stage: Stage,
     /// How its part in this repetition ended.
     pub ending: Option<&'a Ending>,
+    /// How far its clock is ahead, as far as it was measured for this repetition.
+    pub clock: Option<ClockOffset>,
+    /// When its program ran in this repetition, on the coordinator's clock; needs the clock.
+    pub started_at: Option<Timestamp>,
+    /// How quiet it was for the worker while its program ran.
+    pub quiet: Option<Quiet>,
     /// What it said of itself.
     pub welcome: Option<&'a Welcome>,
     /// When it last said something.

@@ -1,10 +1,13 @@
 //! One worker as its coordinator sees it.
 
+use super::clocks::Measurement;
 use super::{CoordinatorLimits, PeerError};
 use crate::link::Link;
 use crate::outcome::Ending;
+use crate::quiet::{KernelCheck, Quiet};
 use crate::time::Timestamp;
-use crate::wire::{CoordinatorMessage, Goal, Hello, Stage, Welcome};
+use crate::wire::{CoordinatorMessage, Goal, Hello, Memory, Stage, Welcome};
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// The state of the connection to a worker.
@@ -15,9 +18,9 @@ pub(super) enum Connection {
     /// Being dialed; the timer says until when.
     Dialing,
     /// Dialed; the worker has not answered the `Hello` yet; the timer says until when.
-    Greeting(Link),
+    Greeting(Box<Link>),
     /// The worker has answered.
-    Up(Link),
+    Up(Box<Link>),
     /// Given up, or finished.
     Gone,
 }
@@ -29,18 +32,27 @@ pub(super) struct Peer {
     pub(super) stage: Stage,
     pub(super) ending: Option<Ending>,
     pub(super) welcome: Option<Welcome>,
+    /// What the worker has to remember, if the repetition was begun before this coordinator was there.
+    pub(super) expected_memory: Option<Memory>,
     pub(super) last_contact: Option<Timestamp>,
     pub(super) last_error: Option<PeerError>,
     /// Given up while there was a connection, over which it hears that the run is over for it.
     pub(super) is_dismissed: bool,
-    /// Since when there is no connection.
-    pub(super) down_since: Timestamp,
+    /// Since when there is no connection, or since when there is one.
+    pub(super) since: Timestamp,
     /// The one timer of this peer, as it stands in the coordinator's schedule.
     pub(super) timer: Option<Timestamp>,
+    pub(super) clock: Measurement,
+    /// When its program ran, on its own clock.
+    pub(super) started_at: Option<Timestamp>,
+    /// How quiet it was for the worker.
+    pub(super) quiet: Option<Quiet>,
+    pub(super) kernel_checks: [KernelCheck; 2],
     attempts: u32,
     /// The newest goal that was sent over this connection.
     said: Option<Goal>,
-    finish_said: bool,
+    hello_said: bool,
+    pub(super) finish_said: bool,
 }
 
 impl Peer {
@@ -50,13 +62,19 @@ impl Peer {
             stage: Stage::Idle,
             ending: None,
             welcome: None,
+            expected_memory: None,
             last_contact: None,
             last_error: None,
             is_dismissed: false,
-            down_since: now,
+            since: now,
             timer: None,
+            clock: Measurement::default(),
+            started_at: None,
+            quiet: None,
+            kernel_checks: Default::default(),
             attempts: 0,
             said: None,
+            hello_said: false,
             finish_said: false,
         }
     }
@@ -84,24 +102,48 @@ impl Peer {
         matches!(self.connection, Connection::Up(_))
     }
 
-    /// The socket is connected: opens the exchange.
-    pub(super) fn open(&mut self, hello: Hello) {
-        let mut link = Link::dialed();
-        link.send(&CoordinatorMessage::Hello(hello));
-        self.connection = Connection::Greeting(link);
+    /// The socket is connected: begins the handshake.
+    pub(super) fn open(&mut self, link: Link) {
+        self.connection = Connection::Greeting(Box::new(link));
         self.said = None;
+        self.hello_said = false;
         self.finish_said = false;
+        self.clock.forget_question();
     }
 
-    /// The worker has answered; returns whether it is another process than before.
-    pub(super) fn welcome(&mut self, welcome: Welcome) -> bool {
-        let restarted = self.welcome.as_ref().is_some_and(|known| known.session != welcome.session);
+    /// Opens the exchange once the handshake is done; returns whether there is something to transmit.
+    pub(super) fn say_hello(&mut self, hello: impl FnOnce(u64) -> Hello) -> bool {
+        let Connection::Greeting(link) = &mut self.connection else { return false };
+        if self.hello_said || !link.is_open() {
+            return false;
+        }
+        let hello = hello(link.ticket());
+        link.send(&CoordinatorMessage::Hello(hello));
+        self.hello_said = true;
+        true
+    }
+
+    /// The worker has answered; returns whether it has forgotten what it did before.
+    pub(super) fn welcome(&mut self, welcome: Welcome, now: Timestamp) -> bool {
+        let known = self.welcome.as_ref().map(|known| known.memory).or(self.expected_memory);
+        let has_forgotten = known.is_some_and(|known| known != welcome.memory);
         self.welcome = Some(welcome);
-        self.attempts = 0;
+        self.since = now;
         if let Connection::Greeting(link) = core::mem::replace(&mut self.connection, Connection::Down) {
             self.connection = Connection::Up(link);
         }
-        restarted
+        has_forgotten
+    }
+
+    /// The connection is gone. One that has lasted for a while was a good one, and dialing begins anew.
+    pub(super) fn lose(&mut self, limits: &CoordinatorLimits, now: Timestamp) {
+        if self.is_up() {
+            if now.since(self.since) >= limits.backoff_max {
+                self.attempts = 0;
+            }
+            self.since = now;
+        }
+        self.connection = Connection::Down;
     }
 
     /// Queues `goal` unless it was said already; returns whether there is something to transmit.
@@ -113,6 +155,17 @@ impl Peer {
         }
         link.send(&CoordinatorMessage::Goal(goal));
         self.said = Some(goal);
+        true
+    }
+
+    /// Asks for the worker's clock if that is due; returns whether there is something to transmit.
+    pub(super) fn ask_clock(&mut self, number: u32, now: Timestamp) -> bool {
+        let Connection::Up(link) = &mut self.connection else { return false };
+        if !self.clock.is_due() || !link.is_flushed() {
+            return false;
+        }
+        link.send(&CoordinatorMessage::ReadClock(number));
+        self.clock.ask(number, now);
         true
     }
 
@@ -137,8 +190,12 @@ impl Peer {
         Duration::from_micros(half + lot % (half + 1))
     }
 
-    pub(super) fn begin_repetition(&mut self) {
+    pub(super) fn begin_repetition(&mut self, clock_exchanges: u8) {
         self.stage = Stage::Idle;
         self.ending = None;
+        self.started_at = None;
+        self.quiet = None;
+        self.kernel_checks = Default::default();
+        self.clock = Measurement::begin(clock_exchanges);
     }
 }

@@ -1,52 +1,69 @@
-//! Frames: a length, then one message. The decoder takes any split of the bytes.
+//! Frames: a length, then one sealed message. The reader takes any split of the bytes.
 
+use crate::noise::TAG_LEN;
 use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest payload of a frame in bytes. A report with a full stderr tail needs about a third of it.
-pub const MAX_FRAME_LEN: usize = 16 * 1024;
+/// Longest encoding of a message in bytes. A report with a full stderr tail needs about a third of it.
+pub const MAX_MESSAGE_LEN: usize = 16 * 1024;
+
+/// Longest payload of a frame in bytes: a message and the code that seals it.
+pub const MAX_FRAME_LEN: usize = MAX_MESSAGE_LEN + TAG_LEN;
+
+/// Shortest payload of a frame in bytes.
+pub const MIN_FRAME_LEN: usize = 1 + TAG_LEN;
 
 /// Length of a frame's length field in bytes.
-pub const LENGTH_PREFIX_LEN: usize = 4;
+pub const LENGTH_PREFIX_LEN: usize = 2;
 
-/// Bytes from a peer that are no message of this protocol. The connection they came on cannot go on.
+/// A length field that no frame has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {len} bytes, expected {MIN_FRAME_LEN} to {MAX_FRAME_LEN}")]
+pub struct FrameLengthError {
+    /// The length that was announced. Nothing was allocated for it.
+    pub len: u16,
+}
+
+/// Bytes that are no message of this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The length field is zero or over the limit. Nothing was allocated for it.
-    #[error("a frame of {len} bytes, expected 1 to {max}")]
-    Length {
-        /// The length that was announced.
-        len: u32,
-        /// The limit.
-        max: usize,
-    },
-    /// The payload is not an encoded message.
-    #[error("a frame of {len} bytes that holds no message of this protocol")]
-    Payload {
-        /// Length of the payload.
+    /// They are not an encoded message.
+    #[error("{len} bytes that are no message of this protocol")]
+    Message {
+        /// How many bytes.
         len: usize,
     },
-    /// The payload holds a message and then something else.
-    #[error("{extra} bytes too many in a frame of {len} bytes")]
+    /// A message, and then something else.
+    #[error("{extra} bytes after a message, in {len} bytes")]
     Trailing {
         /// Bytes after the message.
         extra: usize,
-        /// Length of the payload.
+        /// How many bytes in all.
         len: usize,
     },
 }
 
-/// Appends `message` as one frame to `out`.
+/// The encoding of `message`.
 ///
 /// # Panics
-/// If the encoding is over [`MAX_FRAME_LEN`]; the limits of the fields of our messages exclude it.
-pub fn encode_frame<M: Serialize>(message: &M, out: &mut Vec<u8>) {
-    let payload = postcard::to_allocvec(message).expect("our messages have nothing postcard cannot encode");
-    assert!((1..=MAX_FRAME_LEN).contains(&payload.len()), "a message of {} bytes", payload.len());
-    let len = u32::try_from(payload.len()).expect("the frame limit fits in 32 bits");
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(&payload);
+/// If it is over [`MAX_MESSAGE_LEN`]; the limits of the fields of our messages exclude it.
+pub fn encode<M: Serialize>(message: &M) -> Vec<u8> {
+    let bytes = postcard::to_allocvec(message).expect("our messages have nothing postcard cannot encode");
+    assert!((1..=MAX_MESSAGE_LEN).contains(&bytes.len()), "a message of {} bytes", bytes.len());
+    bytes
+}
+
+/// The message that `bytes` encode, all of them.
+///
+/// # Errors
+/// A [`DecodeError`].
+pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, DecodeError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(DecodeError::Trailing { extra: rest.len(), len: bytes.len() }),
+        Err(_) => Err(DecodeError::Message { len: bytes.len() }),
+    }
 }
 
 /// Puts frames together again, one at a time.
@@ -54,50 +71,37 @@ pub fn encode_frame<M: Serialize>(message: &M, out: &mut Vec<u8>) {
 /// Holds at most one frame: whatever a length field says, the buffer never grows beyond
 /// [`MAX_FRAME_LEN`], and it grows only by bytes that have arrived.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub struct FrameReader {
     prefix: [u8; LENGTH_PREFIX_LEN],
     prefix_len: usize,
-    /// The length of the frame under way, once its prefix is complete and checked.
-    expected: Option<usize>,
     payload: Vec<u8>,
 }
 
-impl Decoder {
-    /// Takes bytes from the front of `input` until a frame is complete, and returns its message.
+impl FrameReader {
+    /// Takes bytes from the front of `input` until a frame is complete, and returns its payload.
     ///
     /// `None` means that all of `input` was taken and the frame needs more.
     ///
     /// # Errors
-    /// A [`DecodeError`]; the stream has lost its framing and must be closed.
-    pub fn decode<M: DeserializeOwned>(&mut self, input: &mut &[u8]) -> Result<Option<M>, DecodeError> {
-        let expected = match self.expected {
-            Some(expected) => expected,
-            None => {
-                let missing = LENGTH_PREFIX_LEN - self.prefix_len;
-                let bytes = take(input, missing);
-                self.prefix[self.prefix_len..self.prefix_len + bytes.len()].copy_from_slice(bytes);
-                self.prefix_len += bytes.len();
-                if self.prefix_len < LENGTH_PREFIX_LEN {
-                    return Ok(None);
-                }
-                let expected = checked_length(self.prefix)?;
-                self.expected = Some(expected);
-                expected
-            }
-        };
-        let bytes = take(input, expected - self.payload.len());
-        self.payload.extend_from_slice(bytes);
+    /// A length that no frame has; the stream has lost its framing and must be closed.
+    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, FrameLengthError> {
+        let prefix = take(input, LENGTH_PREFIX_LEN - self.prefix_len);
+        self.prefix[self.prefix_len..self.prefix_len + prefix.len()].copy_from_slice(prefix);
+        self.prefix_len += prefix.len();
+        if self.prefix_len < LENGTH_PREFIX_LEN {
+            return Ok(None);
+        }
+        let len = u16::from_be_bytes(self.prefix);
+        let expected = usize::from(len);
+        if !(MIN_FRAME_LEN..=MAX_FRAME_LEN).contains(&expected) {
+            return Err(FrameLengthError { len });
+        }
+        self.payload.extend_from_slice(take(input, expected - self.payload.len()));
         if self.payload.len() < expected {
             return Ok(None);
         }
-        let payload = core::mem::take(&mut self.payload);
-        self.expected = None;
         self.prefix_len = 0;
-        match postcard::take_from_bytes(&payload) {
-            Ok((message, [])) => Ok(Some(message)),
-            Ok((_, rest)) => Err(DecodeError::Trailing { extra: rest.len(), len: expected }),
-            Err(_) => Err(DecodeError::Payload { len: expected }),
-        }
+        Ok(Some(core::mem::take(&mut self.payload)))
     }
 
     /// Whether part of a frame has arrived.
@@ -111,15 +115,6 @@ impl Decoder {
     }
 }
 
-fn checked_length(prefix: [u8; LENGTH_PREFIX_LEN]) -> Result<usize, DecodeError> {
-    let len = u32::from_be_bytes(prefix);
-    let error = DecodeError::Length { len, max: MAX_FRAME_LEN };
-    match usize::try_from(len) {
-        Ok(length) if (1..=MAX_FRAME_LEN).contains(&length) => Ok(length),
-        Ok(_) | Err(_) => Err(error),
-    }
-}
-
 fn take<'a>(input: &mut &'a [u8], at_most: usize) -> &'a [u8] {
     let (bytes, rest) = input.split_at(at_most.min(input.len()));
     *input = rest;
@@ -129,70 +124,60 @@ fn take<'a>(input: &mut &'a [u8], at_most: usize) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{CoordinatorMessage, Goal, Target};
+    use crate::wire::CoordinatorMessage;
     use proptest::prelude::*;
     use std::vec;
 
-    fn goal(repetition: u32) -> CoordinatorMessage {
-        CoordinatorMessage::Goal(Goal { repetition, program: 3, target: Target::Stop })
-    }
-
     #[test]
     fn a_giant_length_is_refused_before_anything_is_allocated() {
-        let mut decoder = Decoder::default();
-        let error = decoder.decode::<CoordinatorMessage>(&mut &[0xff; 4][..]).unwrap_err();
-        assert_eq!(error, DecodeError::Length { len: u32::MAX, max: MAX_FRAME_LEN });
-        assert_eq!(decoder.buffered(), 0);
+        let mut reader = FrameReader::default();
+        assert_eq!(reader.read(&mut &[0xff; 2][..]), Err(FrameLengthError { len: u16::MAX }));
+        assert_eq!(reader.buffered(), 0);
     }
 
     #[test]
-    fn an_empty_frame_is_refused() {
-        let error = Decoder::default().decode::<CoordinatorMessage>(&mut &[0; 4][..]).unwrap_err();
-        assert_eq!(error, DecodeError::Length { len: 0, max: MAX_FRAME_LEN });
+    fn a_frame_without_a_message_is_refused() {
+        let error = FrameReader::default().read(&mut &[0, 16][..]).unwrap_err();
+        assert_eq!(error, FrameLengthError { len: 16 });
     }
 
     #[test]
-    fn what_follows_a_message_in_its_frame_is_refused() {
-        let mut bytes = vec![];
-        encode_frame(&CoordinatorMessage::Finish, &mut bytes);
-        bytes[3] += 1;
+    fn what_follows_a_message_is_refused() {
+        let mut bytes = encode(&CoordinatorMessage::Finish);
         bytes.push(0);
-        let error = Decoder::default().decode::<CoordinatorMessage>(&mut &bytes[..]).unwrap_err();
+        let error = decode::<CoordinatorMessage>(&bytes).unwrap_err();
         assert_eq!(error, DecodeError::Trailing { extra: 1, len: 2 });
     }
 
     proptest! {
         #[test]
-        fn any_split_gives_the_same_messages(repetitions in prop::collection::vec(0u32.., 0..8), cuts in prop::collection::vec(1usize..9, 1..64)) {
-            let mut bytes = vec![];
-            for &repetition in &repetitions {
-                encode_frame(&goal(repetition), &mut bytes);
-            }
-            let mut decoder = Decoder::default();
-            let mut decoded = vec![];
+        fn any_split_gives_the_same_frames(lengths in prop::collection::vec(MIN_FRAME_LEN..80, 0..8), cuts in prop::collection::vec(1usize..9, 1..64)) {
+            let frames: Vec<Vec<u8>> = lengths.iter().map(|&len| vec![len as u8; len]).collect();
+            let bytes: Vec<u8> =
+                frames.iter().flat_map(|f| [&(f.len() as u16).to_be_bytes()[..], f].concat()).collect();
+            let mut reader = FrameReader::default();
+            let mut read = vec![];
             let mut rest = &bytes[..];
             let mut cuts = cuts.iter().cycle();
             while !rest.is_empty() {
                 let mut piece = take(&mut rest, *cuts.next().unwrap());
                 while !piece.is_empty() {
-                    if let Some(message) = decoder.decode::<CoordinatorMessage>(&mut piece).unwrap() {
-                        decoded.push(message);
-                    }
+                    read.extend(reader.read(&mut piece).unwrap());
                 }
             }
-            prop_assert!(!decoder.is_mid_frame());
-            prop_assert_eq!(decoded, repetitions.iter().map(|&r| goal(r)).collect::<Vec<_>>());
+            prop_assert!(!reader.is_mid_frame());
+            prop_assert_eq!(read, frames);
         }
 
         #[test]
         fn garbage_gives_an_error_or_waits_within_the_limit(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-            let mut decoder = Decoder::default();
+            let mut reader = FrameReader::default();
             let mut input = &bytes[..];
             while !input.is_empty() {
-                if decoder.decode::<CoordinatorMessage>(&mut input).is_err() {
+                if reader.read(&mut input).is_err() {
                     break;
                 }
-                prop_assert!(decoder.buffered() <= 2 * MAX_FRAME_LEN);
+                prop_assert!(reader.buffered() <= 2 * MAX_FRAME_LEN);
             }
         }
     }

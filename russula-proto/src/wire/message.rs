@@ -4,10 +4,11 @@
 //! without a change in meaning. No path, argument or program crosses the wire: the worker's own command
 //! line decides what may be run, and a goal names one of those by its index.
 
-use crate::identity::{Digest, Identity, RunId, Work};
+use crate::identity::{Digest, Work};
 use crate::outcome::Ending;
+use crate::quiet::Quiet;
 use crate::text::Text;
-use crate::workflow::Group;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Longest program version in a [`Welcome`], in bytes.
@@ -20,6 +21,8 @@ pub enum CoordinatorMessage {
     Hello(Hello),
     /// Where the worker should be.
     Goal(Goal),
+    /// Asks what the worker's clock says; the answer carries the same number.
+    ReadClock(u32),
     /// The run is over; the worker may end.
     Finish,
 }
@@ -33,16 +36,26 @@ pub enum WorkerMessage {
     Refused(Refusal),
     /// Where the worker is.
     Report(Report),
+    /// What the worker's clock said when it was asked.
+    Clock(ClockReading),
+    /// Answers `Finish`: nothing runs any more, and the worker ends.
+    Farewell,
 }
 
 /// How a coordinator introduces itself.
+///
+/// A connection may stand still for any time and then deliver what was said on it long ago. So a worker
+/// takes a `Hello` only if it is the newest: of the session that it knows, by the epoch; of another one, by
+/// the ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The worker that this connection is meant for.
-    pub worker: Identity,
-    /// Drawn for every coordinator. Another number means another coordinator, whose repetitions are others too:
-    /// what was begun for the one before is given up.
+    /// Drawn for every run of a coordinator. Another number means another coordinator, whose repetitions are
+    /// others too: what was begun for the one before is given up.
     pub session: u64,
+    /// Grows with every connection of the session, also when another process takes it over.
+    pub epoch: u64,
+    /// What the worker said in the handshake: how many connections had been the coordinator's before.
+    pub ticket: u64,
     /// What the run is about, if the coordinator knows; the worker's work has to be the same.
     pub work: Option<Work>,
 }
@@ -56,6 +69,8 @@ pub struct Goal {
     pub program: u16,
     /// How far to go.
     pub target: Target,
+    /// For [`Target::Run`]: when to start the program, on the worker's clock; at once if it has passed.
+    pub start_at: Option<Timestamp>,
 }
 
 /// How far a worker should go in a repetition. The order is that of a repetition.
@@ -79,8 +94,8 @@ impl Target {
 /// The worker's answer to a `Hello` that was meant for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// Drawn when the worker starts. Another number means another process: what the old one knew is lost.
-    pub session: u64,
+    /// By which a worker that has forgotten what it did is known.
+    pub memory: Memory,
     /// How many programs the worker can run.
     pub programs: u16,
     /// Version of the worker's software.
@@ -90,33 +105,21 @@ pub struct Welcome {
     pub kill_grace_ms: u32,
 }
 
+/// What a worker remembers; another one means that what was begun before is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Memory {
+    /// Drawn when the worker starts.
+    pub session: u64,
+    /// How often another coordinator took the worker over.
+    pub takeovers: u32,
+}
+
 /// Why a worker refuses a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// The connection was meant for another run.
-    #[error("this worker belongs to run {expected}, the coordinator asked for run {got}")]
-    Run {
-        /// The worker's run.
-        expected: RunId,
-        /// The coordinator's.
-        got: RunId,
-    },
-    /// The connection was meant for a worker of another group.
-    #[error("this worker is a {expected}, the coordinator asked for a {got}")]
-    Group {
-        /// The worker's group.
-        expected: Group,
-        /// The coordinator's.
-        got: Group,
-    },
-    /// The connection was meant for another worker of the group.
-    #[error("this is worker {expected} of its group, the coordinator asked for worker {got}")]
-    Index {
-        /// The worker's index.
-        expected: u16,
-        /// The coordinator's.
-        got: u16,
-    },
+    /// Another connection has been the coordinator's since this one was made.
+    #[error("another connection of a coordinator came first")]
+    Stale,
     /// The two sides have different scenario files.
     #[error("the worker's scenario file is another one (digest {expected}) than the coordinator's ({got})")]
     Scenario {
@@ -138,18 +141,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Compares what a coordinator asks for with what the worker is.
-    pub fn check(own: &Identity, work: Work, hello: &Hello) -> Result<(), Self> {
-        let asked = &hello.worker;
-        if own.run != asked.run {
-            return Err(Self::Run { expected: own.run.clone(), got: asked.run.clone() });
-        }
-        if own.group != asked.group {
-            return Err(Self::Group { expected: own.group, got: asked.group });
-        }
-        if own.index != asked.index {
-            return Err(Self::Index { expected: own.index, got: asked.index });
-        }
+    /// Compares what a coordinator works on with what the worker does.
+    pub fn check(work: Work, hello: &Hello) -> Result<(), Self> {
         let asked = hello.work.unwrap_or(work);
         if work.scenario != asked.scenario {
             return Err(Self::Scenario { expected: work.scenario, got: asked.scenario });
@@ -161,11 +154,24 @@ impl Refusal {
     }
 }
 
+/// An answer to [`CoordinatorMessage::ReadClock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockReading {
+    /// The number of the question.
+    pub exchange: u32,
+    /// What the worker's clock said.
+    pub at: Timestamp,
+}
+
 /// Where a worker is in a repetition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The repetition; 0 before the first goal.
     pub repetition: u32,
+    /// When the program ran, on the worker's clock, once it did.
+    pub started_at: Option<Timestamp>,
+    /// How quiet it was while the program ran, once that is over.
+    pub quiet: Option<Quiet>,
     /// The place in it.
     pub position: Position,
 }
@@ -183,8 +189,9 @@ pub enum Position {
     Running,
     /// The program ended, or was never started.
     Ended(Ending),
-    /// The coordinator has the ending; nothing is left to be said.
-    Released,
+    /// The coordinator has the ending, and the worker knows it. The ending is kept all the same until the next
+    /// repetition: a coordinator that takes over from one that died has to hear it again.
+    Released(Ending),
 }
 
 impl Position {
@@ -196,7 +203,7 @@ impl Position {
             Self::Starting => Stage::Starting,
             Self::Running => Stage::Running,
             Self::Ended(_) => Stage::Ended,
-            Self::Released => Stage::Released,
+            Self::Released(_) => Stage::Released,
         }
     }
 }

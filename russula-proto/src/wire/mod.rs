@@ -1,35 +1,29 @@
-//! What crosses the wire: a fixed preamble, then length-delimited frames with one postcard message each.
+//! What crosses the wire: the two messages of a handshake, then length-delimited frames with one sealed
+//! postcard message each.
 //!
 //! ```text
-//! connection = preamble frame*
-//! preamble   = "RUSSULA" version            8 bytes, version is one byte
-//! frame      = length payload               length: 4 bytes, big endian, 1 to MAX_FRAME_LEN
-//! payload    = CoordinatorMessage | WorkerMessage, encoded by postcard
+//! connection = handshake frame*           in each direction; see `noise` for the handshake
+//! frame      = length payload             length: 2 bytes, big endian, MIN_FRAME_LEN to MAX_FRAME_LEN
+//! payload    = CoordinatorMessage | WorkerMessage, encoded by postcard, sealed by the cipher of the link
 //! ```
 //!
-//! The bytes are pinned by the vectors in `tests/wire_vectors.rs`. Whoever changes them raises
+//! Nothing but the lengths can be read on the way, and random bytes come first: whoever records a connection
+//! cannot even tell which protocol it is.
+//!
+//! The encodings are pinned by the vectors in `tests/wire_vectors.rs`. Whoever changes them raises
 //! [`PROTOCOL_VERSION`] and the vectors in the same commit.
 
 mod frame;
 mod message;
 
-pub use frame::{DecodeError, Decoder, LENGTH_PREFIX_LEN, MAX_FRAME_LEN, encode_frame};
+pub use frame::{
+    DecodeError, FrameLengthError, FrameReader, LENGTH_PREFIX_LEN, MAX_FRAME_LEN, MAX_MESSAGE_LEN,
+    MIN_FRAME_LEN, decode, encode,
+};
 pub use message::{
-    CoordinatorMessage, Goal, Hello, PROGRAM_VERSION_MAX, Position, Refusal, Report, Stage, Target, Welcome,
-    WorkerMessage,
+    ClockReading, CoordinatorMessage, Goal, Hello, Memory, PROGRAM_VERSION_MAX, Position, Refusal, Report,
+    Stage, Target, Welcome, WorkerMessage,
 };
 
-/// Version of the protocol; both sides must speak the same.
-pub const PROTOCOL_VERSION: u8 = 1;
-
-/// Length of the preamble in bytes.
-pub const PREAMBLE_LEN: usize = 8;
-
-/// The first seven bytes of every connection, by which strangers are told apart at once.
-pub const MAGIC: &[u8; PREAMBLE_LEN - 1] = b"RUSSULA";
-
-/// The preamble of this version.
-pub const fn preamble() -> [u8; PREAMBLE_LEN] {
-    let [a, b, c, d, e, f, g] = *MAGIC;
-    [a, b, c, d, e, f, g, PROTOCOL_VERSION]
-}
+/// Version of the protocol; both sides must speak the same. It is part of the handshake's prologue.
+pub const PROTOCOL_VERSION: u8 = 2;

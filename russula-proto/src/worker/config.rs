@@ -1,6 +1,7 @@
 //! What a worker is told when it is made.
 
 use crate::identity::{Identity, Work};
+use crate::key::Key;
 use crate::text::Text;
 use crate::wire::PROGRAM_VERSION_MAX;
 use core::time::Duration;
@@ -10,6 +11,8 @@ use core::time::Duration;
 pub struct WorkerConfig {
     /// Who the worker is.
     pub identity: Identity,
+    /// The key of its run.
+    pub key: Key,
     /// A random number, drawn anew for every process.
     pub session: u64,
     /// What it was started to work on.

@@ -6,9 +6,9 @@ use crate::time::Timestamp;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Most connections that have not said yet who they are. One more evicts the oldest, so that no number
-/// of silent strangers keeps the coordinator out.
-pub const MAX_GREETINGS: usize = 4;
+/// Most connections that have not said yet who they are. One more evicts the oldest, preferably of those that
+/// have not shown a key, so that no number of silent strangers keeps the coordinator out.
+pub const MAX_GREETINGS: usize = 8;
 
 /// What a connection has shown so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +41,13 @@ impl Connections {
         Self { list: Vec::new(), greeting_limit }
     }
 
-    /// Adds a connection; returns the one that had to make room for it.
-    pub(super) fn accept(&mut self, id: ConnectionId, now: Timestamp) -> Option<ConnectionId> {
+    /// Adds a connection; returns the one that has to make room for it.
+    pub(super) fn accept(&mut self, id: ConnectionId, link: Link, now: Timestamp) -> Option<ConnectionId> {
         let strangers = || self.list.iter().filter(|c| c.standing != Standing::Attached);
-        let evicted = (strangers().count() >= MAX_GREETINGS).then(|| strangers().next().map(|c| c.id));
-        let evicted = evicted.flatten();
-        if let Some(oldest) = evicted {
-            self.remove(oldest);
-        }
+        let unknown = || strangers().find(|c| !c.link.is_open()).or_else(|| strangers().next());
+        let evicted = if strangers().count() < MAX_GREETINGS { None } else { unknown().map(|c| c.id) };
         let deadline = now + self.greeting_limit;
-        self.list.push(Connection { id, link: Link::accepted(), standing: Standing::Greeting, deadline });
+        self.list.push(Connection { id, link, standing: Standing::Greeting, deadline });
         evicted
     }
 
@@ -87,9 +84,10 @@ impl Connections {
         self.list.len() < before
     }
 
-    /// A connection whose deadline has passed.
-    pub(super) fn expired(&self, now: Timestamp) -> Option<ConnectionId> {
-        self.with_deadline().find(|c| c.deadline <= now).map(|c| c.id)
+    /// A connection whose deadline has passed, and whether it was being closed already.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<(ConnectionId, bool)> {
+        let expired = self.with_deadline().find(|c| c.deadline <= now)?;
+        Some((expired.id, expired.standing == Standing::Closing))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {

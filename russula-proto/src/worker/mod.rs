@@ -5,21 +5,25 @@
 
 mod config;
 mod connections;
+mod greeting;
 mod output;
+mod rejection;
+mod task;
 
+use crate::noise::Entropy;
 use crate::outcome::{Ending, Outcome, StartFailure};
+use crate::quiet::Traffic;
 use crate::time::Timestamp;
-use crate::wire::{
-    CoordinatorMessage, Goal, Hello, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage,
-};
-use crate::workflow::{Group, WorkerInput, WorkerStep, WorkerWorkflow};
-use alloc::boxed::Box;
+use crate::wire::{ClockReading, CoordinatorMessage, Goal, Memory, Stage, Target, WorkerMessage};
+use crate::workflow::{WorkerInput, WorkerStep};
 use alloc::collections::VecDeque;
 use connections::{Connections, Standing};
+use task::Task;
 
 pub use config::{WorkerConfig, WorkerLimits};
 pub use connections::MAX_GREETINGS;
 pub use output::{Event, Finish, Output};
+pub use rejection::{Rejection, Rejections};
 
 /// A connection of a worker; the driver chooses the number and never uses it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,43 +34,38 @@ pub struct ConnectionId(pub u64);
 pub struct Worker {
     config: WorkerConfig,
     connections: Connections,
-    /// The session of the coordinator that was last attached.
-    coordinator: Option<u64>,
+    /// Session and epoch of the coordinator that was last attached.
+    coordinator: Option<(u64, u64)>,
+    /// How many connections have been the coordinator's.
+    attachments: u64,
+    memory: Memory,
     /// The newest goal of the coordinator.
     goal: Option<Goal>,
     task: Task,
     /// Whether the coordinator is to hear where the task is.
     report_due: bool,
+    clock_due: Option<ClockReading>,
+    farewell: Farewell,
+    /// Bytes of the coordinator's connections that are gone.
+    past_control_bytes: u64,
+    /// Length of the message that is being handled, as it crossed the wire.
+    message_len: usize,
+    rejections: Rejections,
     kill_at: Option<Timestamp>,
     orphaned_at: Option<Timestamp>,
     shutdown: Option<Shutdown>,
     outputs: VecDeque<Output>,
 }
 
-/// One repetition as this worker lives through it.
-#[derive(Debug)]
-struct Task {
-    repetition: u32,
-    workflow: Box<dyn WorkerWorkflow>,
-    /// A program was asked for and its end was not heard of yet.
-    program_active: bool,
-    stop_asked: bool,
-    ending: Option<Ending>,
-    /// It was begun for a coordinator that another one has replaced.
-    is_abandoned: bool,
-}
-
-impl Task {
-    fn begin(repetition: u32, group: Group) -> Self {
-        Self {
-            repetition,
-            workflow: group.worker(),
-            program_active: false,
-            stop_asked: false,
-            ending: None,
-            is_abandoned: false,
-        }
-    }
+/// The answer to `Finish`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    /// The coordinator has not said that the run is over.
+    NotAsked,
+    /// It has, and is to hear that this worker ends.
+    Due,
+    /// It was told so, on the connection that is there now.
+    Said,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +83,16 @@ impl Worker {
             connections: Connections::new(config.limits.greeting),
             task: Task::begin(0, config.identity.group),
             coordinator: None,
+            attachments: 0,
+            memory: Memory { session: config.session, takeovers: 0 },
             config,
             goal: None,
             report_due: false,
+            clock_due: None,
+            farewell: Farewell::NotAsked,
+            past_control_bytes: 0,
+            message_len: 0,
+            rejections: Rejections::default(),
             kill_at: None,
             orphaned_at: None,
             shutdown: None,
@@ -111,6 +117,16 @@ impl Worker {
         self.connections.attached().is_some()
     }
 
+    /// How the last program ended, as long as no newer repetition has begun.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.task.ending.as_ref()
+    }
+
+    /// The connections that were closed for a fault of their own.
+    pub fn rejections(&self) -> &Rejections {
+        &self.rejections
+    }
+
     /// Bytes that wait to be written to `connection`.
     pub fn outgoing(&self, connection: ConnectionId) -> &[u8] {
         self.connections.get(connection).map_or(&[], |c| c.link.outgoing())
@@ -118,12 +134,10 @@ impl Worker {
 
     // --- inputs ---
 
-    /// Somebody has connected.
-    pub fn handle_accepted(&mut self, connection: ConnectionId, now: Timestamp) {
-        if let Some(evicted) = self.connections.accept(connection, now) {
-            self.event(Event::Dropped(evicted));
-            self.outputs.push_back(Output::Close(evicted));
-        }
+    /// Somebody has connected. `entropy` is fresh for every connection.
+    pub fn handle_accepted(&mut self, connection: ConnectionId, entropy: Entropy, now: Timestamp) {
+        self.accept(connection, entropy, now);
+        self.settle(now);
     }
 
     /// Bytes have arrived.
@@ -133,27 +147,30 @@ impl Worker {
             if peer.standing == Standing::Closing {
                 return;
             }
-            match peer.link.receive::<CoordinatorMessage>(&mut bytes) {
+            let was_open = peer.link.is_open();
+            let received = peer.link.receive::<CoordinatorMessage>(&mut bytes);
+            self.message_len = peer.link.last_frame_len();
+            if peer.link.is_open() && !was_open {
+                self.outputs.push_back(Output::Transmit(connection));
+            }
+            match received {
                 Ok(Some(message)) => self.handle_message(connection, message, now),
                 Ok(None) => return,
-                Err(error) => {
-                    self.event(Event::Broken(connection, error));
-                    self.close_after_flush(connection, now);
-                }
+                Err(error) => self.reject(connection, Rejection::Link(error), now),
             }
             // Each message is brought to rest by itself: how the bytes were split makes no difference.
             self.settle(now);
+            self.message_len = 0;
         }
     }
 
     /// The peer has closed its side, or the connection broke.
     pub fn handle_end(&mut self, connection: ConnectionId, now: Timestamp) {
-        if let Some(peer) = self.connections.get(connection)
-            && let Err(error) = peer.link.handle_end()
-        {
-            self.event(Event::Broken(connection, error));
+        let fault = self.connections.get(connection).and_then(|peer| peer.link.handle_end().err());
+        match fault {
+            Some(error) => self.reject(connection, Rejection::Link(error), now),
+            None => self.close(connection, now),
         }
-        self.close(connection, now);
         self.settle(now);
     }
 
@@ -178,6 +195,7 @@ impl Worker {
     /// The program runs; a server's port is bound.
     pub fn handle_started(&mut self, now: Timestamp) {
         if self.task.program_active {
+            self.task.started_at.get_or_insert(now);
             self.apply(WorkerInput::Started, now);
             self.settle(now);
         }
@@ -199,6 +217,13 @@ impl Worker {
         }
     }
 
+    /// What the kernel has counted on `connection`, as [`Output::CheckKernel`] asked.
+    pub fn handle_kernel_counters(&mut self, connection: ConnectionId, kernel: Traffic) {
+        if let Some(peer) = self.connections.get(connection) {
+            self.task.window.check(peer.link.traffic() == kernel);
+        }
+    }
+
     /// The worker's host wants it to end: a signal, or the end of whoever started it.
     pub fn handle_shutdown(&mut self, now: Timestamp) {
         self.shut_down(Finish::Requested, now);
@@ -207,9 +232,8 @@ impl Worker {
 
     /// The time that [`Output::Wait`] named has come. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        while let Some(late) = self.connections.expired(now) {
-            self.event(Event::Dropped(late));
-            self.close(late, now);
+        while let Some((late, is_closing)) = self.connections.expired(now) {
+            if is_closing { self.close(late, now) } else { self.reject(late, Rejection::Silent, now) }
         }
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
@@ -230,7 +254,8 @@ impl Worker {
             return output;
         }
         let shutdown = self.shutdown.and_then(|s| (!s.finished).then_some(s.until));
-        let deadlines = [self.kill_at, self.orphaned_at, shutdown, self.connections.next_deadline()];
+        let deadlines =
+            [self.kill_at, self.orphaned_at, shutdown, self.start_at(), self.connections.next_deadline()];
         Output::Wait(deadlines.into_iter().flatten().min())
     }
 
@@ -245,47 +270,24 @@ impl Worker {
                     self.goal = Some(goal);
                 }
             }
-            CoordinatorMessage::Finish if attached => self.shut_down(Finish::RunOver, now),
-            CoordinatorMessage::Hello(_) | CoordinatorMessage::Goal(_) | CoordinatorMessage::Finish => {
-                self.event(Event::OutOfOrder(connection));
-                self.close(connection, now);
+            CoordinatorMessage::ReadClock(exchange) if attached => {
+                self.clock_due = Some(ClockReading { exchange, at: now });
             }
+            CoordinatorMessage::Finish if attached => {
+                self.farewell = Farewell::Due;
+                self.shut_down(Finish::RunOver, now);
+            }
+            CoordinatorMessage::Hello(_)
+            | CoordinatorMessage::Goal(_)
+            | CoordinatorMessage::ReadClock(_)
+            | CoordinatorMessage::Finish => self.reject(connection, Rejection::OutOfOrder, now),
         }
-    }
-
-    fn greet(&mut self, connection: ConnectionId, hello: &Hello, now: Timestamp) {
-        if let Err(refusal) = Refusal::check(&self.config.identity, self.config.work, hello) {
-            self.send(connection, &WorkerMessage::Refused(refusal.clone()));
-            self.event(Event::Refused(connection, refusal));
-            self.close_after_flush(connection, now);
-            return;
-        }
-        // A coordinator that dials again replaces its own older connection.
-        if let Some(older) = self.connections.attached() {
-            self.close(older, now);
-        }
-        self.connections.attach(connection);
-        self.orphaned_at = None;
-        if self.coordinator.replace(hello.session).is_some_and(|known| known != hello.session) {
-            // Another coordinator counts its repetitions anew and knows nothing of what was begun before.
-            self.goal = None;
-            self.task.is_abandoned = true;
-        }
-        self.event(Event::Attached(connection));
-        let welcome = Welcome {
-            session: self.config.session,
-            programs: self.config.programs,
-            program_version: self.config.program_version.clone(),
-            kill_grace_ms: u32::try_from(self.config.limits.kill_grace.as_millis()).unwrap_or(u32::MAX),
-        };
-        self.send(connection, &WorkerMessage::Welcome(welcome));
-        self.report_due = true;
     }
 
     /// Brings everything that follows from the inputs to rest.
     fn settle(&mut self, now: Timestamp) {
         self.converge(now);
-        self.report();
+        self.speak();
         self.finish_if_due(now);
     }
 
@@ -307,12 +309,21 @@ impl Worker {
             self.report_due = true;
         }
         let Some(goal) = self.goal else { return };
-        while self.apply(WorkerInput::Target(goal.target), now) {}
+        let target = if self.start_at().is_some_and(|at| at > now) { Target::Ready } else { goal.target };
+        while self.apply(WorkerInput::Target(target), now) {}
+    }
+
+    /// When the program is to be started, as long as it was not.
+    fn start_at(&self) -> Option<Timestamp> {
+        let goal = self.goal.filter(|goal| goal.target == Target::Run && self.shutdown.is_none())?;
+        let is_due = goal.repetition == self.task.repetition && self.task.workflow.stage() <= Stage::Ready;
+        goal.start_at.filter(|_| is_due)
     }
 
     /// Applies one input to the workflow; the only place where its state changes.
     fn apply(&mut self, input: WorkerInput, now: Timestamp) -> bool {
         let (from, stage) = (self.task.workflow.name(), self.task.workflow.stage());
+        let was_quiet = self.task.workflow.is_quiet();
         let Some(step) = self.task.workflow.handle(input) else { return false };
         let to = self.task.workflow.name();
         self.event(Event::State { repetition: self.task.repetition, from, to });
@@ -320,6 +331,7 @@ impl Worker {
         if self.task.workflow.stage() > stage {
             self.report_due = true;
         }
+        self.note_window(was_quiet);
         match step {
             WorkerStep::Enter => {}
             WorkerStep::Start => self.start(now),
@@ -353,30 +365,45 @@ impl Worker {
         self.settle(now);
     }
 
-    /// Tells the coordinator where the task is, as soon as its connection has room.
-    fn report(&mut self) {
-        let Some(connection) = self.connections.attached() else { return };
-        let Some(peer) = self.connections.get(connection) else { return };
-        // The welcome may share a segment with the first report; after that, only the newest report counts.
-        let nothing_to_say = !self.report_due || self.task.is_abandoned;
-        if nothing_to_say || peer.link.outgoing().len() > MAX_QUEUED_BEFORE_REPORT {
-            return;
+    /// Opens and closes the quiet window, and has the kernel asked at both ends of it.
+    fn note_window(&mut self, was_quiet: bool) {
+        let bytes = self.control_bytes();
+        match (was_quiet, self.task.workflow.is_quiet()) {
+            (false, true) => self.task.window.open(bytes),
+            (true, false) => self.task.window.close(bytes.saturating_sub(self.message_len as u64)),
+            (false, false) | (true, true) => return,
         }
-        self.report_due = false;
-        let position = self.position();
-        let report = Report { repetition: self.task.repetition, position };
-        self.send(connection, &WorkerMessage::Report(report));
+        if let Some(connection) = self.connections.attached() {
+            self.outputs.push_back(Output::CheckKernel(connection));
+        }
     }
 
-    fn position(&self) -> Position {
-        match self.task.workflow.stage() {
-            Stage::Idle => Position::Idle,
-            Stage::Ready => Position::Ready,
-            Stage::Starting => Position::Starting,
-            Stage::Running => Position::Running,
-            Stage::Ended => Position::Ended(self.task.ending.clone().unwrap_or(Ending::NotStarted)),
-            Stage::Released => Position::Released,
+    /// Tells the coordinator what it is to know, as soon as its connection has room.
+    fn speak(&mut self) {
+        let Some(connection) = self.connections.attached() else { return };
+        if let Some(reading) = self.clock_due
+            && self.has_room(connection)
+        {
+            self.clock_due = None;
+            self.send(connection, &WorkerMessage::Clock(reading));
         }
+        if self.report_due && !self.task.is_abandoned && self.has_room(connection) {
+            self.report_due = false;
+            let report = self.task.report();
+            self.send(connection, &WorkerMessage::Report(report));
+        }
+        let is_silent = !self.report_due || self.task.is_abandoned;
+        let may_leave = self.farewell == Farewell::Due && is_silent && !self.task.program_active;
+        if may_leave && self.has_room(connection) {
+            self.farewell = Farewell::Said;
+            self.send(connection, &WorkerMessage::Farewell);
+        }
+    }
+
+    /// Small messages may share a segment; after that, only the newest report counts.
+    fn has_room(&self, connection: ConnectionId) -> bool {
+        let peer = self.connections.get(connection);
+        peer.is_some_and(|peer| peer.link.outgoing().len() <= MAX_QUEUED_BEFORE_REPORT)
     }
 
     fn shut_down(&mut self, reason: Finish, now: Timestamp) {
@@ -389,8 +416,9 @@ impl Worker {
 
     fn finish_if_due(&mut self, now: Timestamp) {
         let flushed = match self.connections.attached().and_then(|id| self.connections.get(id)) {
-            Some(peer) => peer.link.is_flushed() && !self.report_due,
-            None => true,
+            Some(peer) => peer.link.is_flushed() && !self.report_due && self.farewell != Farewell::Due,
+            // Without a connection the coordinator, who said that the run is over, still waits for the answer.
+            None => self.farewell != Farewell::Due,
         };
         let at_rest = flushed && !self.task.program_active;
         if let Some(shutdown) = &mut self.shutdown
@@ -410,36 +438,10 @@ impl Worker {
         }
     }
 
-    /// Lets what is queued leave, within the greeting's deadline, then closes.
-    fn close_after_flush(&mut self, connection: ConnectionId, now: Timestamp) {
-        let Some(peer) = self.connections.get(connection) else { return };
-        if peer.link.is_flushed() {
-            self.close(connection, now);
-        } else {
-            self.detach(connection, now);
-            self.connections.begin_closing(connection, now);
-            self.outputs.push_back(Output::Transmit(connection));
-        }
-    }
-
-    fn close(&mut self, connection: ConnectionId, now: Timestamp) {
-        self.detach(connection, now);
-        if self.connections.remove(connection) {
-            self.outputs.push_back(Output::Close(connection));
-        }
-    }
-
-    fn detach(&mut self, connection: ConnectionId, now: Timestamp) {
-        if self.connections.attached() == Some(connection) {
-            self.event(Event::Detached(connection));
-            self.orphaned_at = Some(now + self.config.limits.orphan);
-        }
-    }
-
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 }
 
-/// Room that a welcome takes at the most.
+/// Room that a welcome and a reading of the clock take at the most.
 const MAX_QUEUED_BEFORE_REPORT: usize = 256;

@@ -1,9 +1,7 @@
 //! What a worker says to its caller.
 
-use super::ConnectionId;
-use crate::link::LinkError;
+use super::{ConnectionId, Rejection};
 use crate::time::Timestamp;
-use crate::wire::Refusal;
 use core::fmt;
 
 /// What the caller is to do.
@@ -20,6 +18,9 @@ pub enum Output {
         /// The repetition that it is started for.
         repetition: u32,
     },
+    /// Read the kernel's counters of this connection, if there are such, and pass them to
+    /// [`Worker::handle_kernel_counters`](super::Worker::handle_kernel_counters) before anything else.
+    CheckKernel(ConnectionId),
     /// Ask the program to end: a signal that it can handle.
     Terminate,
     /// End the program: a signal that it cannot handle.
@@ -62,14 +63,8 @@ pub enum Event {
     Attached(ConnectionId),
     /// The coordinator's connection is gone.
     Detached(ConnectionId),
-    /// A connection was meant for another worker.
-    Refused(ConnectionId, Refusal),
-    /// A connection does not keep to the protocol.
-    Broken(ConnectionId, LinkError),
-    /// A connection did not say who it is in time, or made room for a newer one.
-    Dropped(ConnectionId),
-    /// A message that makes no sense at this point; the connection is closed.
-    OutOfOrder(ConnectionId),
+    /// A connection was closed for a fault of its own; how many there were of the kind.
+    Rejected(ConnectionId, Rejection, u64),
 }
 
 impl fmt::Display for Event {
@@ -78,10 +73,9 @@ impl fmt::Display for Event {
             Self::State { repetition, from, to } => write!(f, "repetition {repetition}: {from} -> {to}"),
             Self::Attached(id) => write!(f, "connection {}: coordinator attached", id.0),
             Self::Detached(id) => write!(f, "connection {}: coordinator gone", id.0),
-            Self::Refused(id, refusal) => write!(f, "connection {}: refused: {refusal}", id.0),
-            Self::Broken(id, error) => write!(f, "connection {}: closed: {error}", id.0),
-            Self::Dropped(id) => write!(f, "connection {}: closed: it did not say who it is", id.0),
-            Self::OutOfOrder(id) => write!(f, "connection {}: closed: a message out of order", id.0),
+            Self::Rejected(id, why, count) => {
+                write!(f, "connection {}: closed ({} {count}): {why}", id.0, why.kind())
+            }
         }
     }
 }

@@ -112,6 +112,10 @@ impl WorkerWorkflow for WorkerState {
         }
     }
 
+    fn is_quiet(&self) -> bool {
+        matches!(self, Self::RunningAwaitComplete)
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::WaitCoordInit => "WaitCoordInit",
@@ -205,6 +209,10 @@ impl CoordinatorWorkflow for CoordinatorState {
             Ending::Exited(outcome) => !outcome.exit.is_success(),
             Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
+    }
+
+    fn starts_together(&self) -> bool {
+        true
     }
 
     fn name(&self) -> &'static str {

@@ -72,6 +72,9 @@ pub trait WorkerWorkflow: fmt::Debug + Send {
     /// The stage that the worker reports in this state.
     fn stage(&self) -> Stage;
 
+    /// Whether everything has been said until something happens to the program.
+    fn is_quiet(&self) -> bool;
+
     /// Name of the state.
     fn name(&self) -> &'static str;
 }
@@ -126,6 +129,10 @@ pub trait CoordinatorWorkflow: fmt::Debug + Send {
 
     /// Whether this state is at or past `milestone`.
     fn has_reached(&self, milestone: Milestone) -> bool;
+
+    /// Whether all programs of the group are to start at the same instant. The coordinator measures the workers'
+    /// clocks for it before it says that they are ready.
+    fn starts_together(&self) -> bool;
 
     /// Whether `ending` is a failure of the worker.
     fn is_failure(&self, ending: &Ending) -> bool;

@@ -64,6 +64,10 @@ impl WorkerWorkflow for WorkerState {
         }
     }
 
+    fn is_quiet(&self) -> bool {
+        false
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::WaitCoordInit => "WaitCoordInit",
@@ -131,6 +135,10 @@ impl CoordinatorWorkflow for CoordinatorState {
 
     /// A probed worker has nothing that could fail.
     fn is_failure(&self, _: &Ending) -> bool {
+        false
+    }
+
+    fn starts_together(&self) -> bool {
         false
     }
 

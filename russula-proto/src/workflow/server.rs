@@ -104,6 +104,10 @@ impl WorkerWorkflow for WorkerState {
         }
     }
 
+    fn is_quiet(&self) -> bool {
+        matches!(self, Self::RunningAwaitKill)
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::WaitCoordInit => "WaitCoordInit",
@@ -206,6 +210,10 @@ impl CoordinatorWorkflow for CoordinatorState {
             Ending::StartFailed(_) | Ending::Exited(_) => true,
             Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
         }
+    }
+
+    fn starts_together(&self) -> bool {
+        false
     }
 
     fn name(&self) -> &'static str {

@@ -4,28 +4,28 @@ use std::net::SocketAddr;
 
 /// The transport of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Tcp,
     Udp,
 }
 
 /// The IP version of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     V4,
     V6,
 }
 
 /// A socket as the kernel tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) transport: Transport,
+pub(crate) struct Socket {
+    pub(crate) transport: Transport,
     /// The address that it is bound to. IPv4 inside IPv6 is told as IPv4.
-    pub(super) local: SocketAddr,
+    pub(crate) local: SocketAddr,
     /// A TCP socket in the state LISTEN, or a UDP socket that is not connected to one peer: it takes what comes.
-    pub(super) is_open_to_all: bool,
+    pub(crate) is_open_to_all: bool,
     /// The user that made it.
-    pub(super) uid: u32,
+    pub(crate) uid: u32,
     /// Names the socket in `/proc/PID/fd`; 0 when no process holds it any more.
-    pub(super) inode: u64,
+    pub(crate) inode: u64,
 }

@@ -1,0 +1,39 @@
+//! A repetition that another process began and did not bring to its end.
+
+use super::Coordinator;
+use crate::time::Timestamp;
+use crate::wire::Memory;
+use crate::workflow::Milestone;
+
+impl Coordinator {
+    /// Takes over repetition `repetition` with `program`, which another process of this session began before it
+    /// died, and had told to go as far as `asked`. `memories` is what each worker remembered when it was last
+    /// heard, by index, and `None` for those that were never heard.
+    ///
+    /// What the workers did is heard from them. Nothing is done again, and a worker that has forgotten what it
+    /// did fails the repetition.
+    ///
+    /// # Panics
+    /// As [`Self::begin`].
+    pub fn take_over(
+        &mut self,
+        repetition: u32,
+        program: u16,
+        asked: Option<Milestone>,
+        memories: &[Option<Memory>],
+        now: Timestamp,
+    ) {
+        for (peer, memory) in self.peers.iter_mut().zip(memories) {
+            peer.expected_memory = *memory;
+        }
+        self.begin_with(repetition, program, now);
+        self.is_taken_over = true;
+        self.till = asked;
+        self.settle(now);
+    }
+
+    /// What each worker remembers, by index: what another process needs to know to take over from this one.
+    pub fn memories(&self) -> impl Iterator<Item = Option<Memory>> {
+        self.peers.iter().map(|peer| peer.welcome.as_ref().map(|welcome| welcome.memory))
+    }
+}
