@@ -11,6 +11,7 @@ pub mod model;
 mod random;
 pub mod run;
 pub mod sweep;
+pub mod toy_suite;
 pub mod world;
 
 pub use model::HostId;

@@ -5,6 +5,7 @@ use sim::check::Violation;
 use sim::examine::without_panic;
 use sim::run::{Options, Run, Sizes};
 use sim::sweep::{Tally, sweep};
+use sim::world::{Entry, Kind};
 use sim::{check, run};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ struct Arguments {
     /// So many clients, instead of a number drawn from the seed.
     #[arg(long)]
     clients: Option<u16>,
+    /// Shows sockets and clocks too.
+    #[arg(long)]
+    verbose: bool,
     /// On so many threads, instead of one for each core.
     #[arg(long)]
     threads: Option<usize>,
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let sizes = Sizes { servers: arguments.servers, clients: arguments.clients };
     let holds = match arguments.count {
-        None => replay(arguments.seed, sizes),
+        None => replay(arguments.seed, sizes, arguments.verbose),
         Some(count) => {
             let cores = thread::available_parallelism().map_or(1, usize::from);
             many(arguments.seed, count, sizes, arguments.threads.unwrap_or(cores))
@@ -47,23 +51,23 @@ fn main() -> ExitCode {
 }
 
 /// Shows the run of one seed; returns whether it keeps every rule.
-fn replay(seed: u64, sizes: Sizes) -> bool {
+fn replay(seed: u64, sizes: Sizes, verbose: bool) -> bool {
     let options = Options::of(seed, sizes);
     print!("{options}");
     println!("replay: {}\n", options.replay());
-    let violations = match without_panic(|| Run::traced(options)) {
-        Ok(run) => {
-            print!("{}", run.world.text());
-            println!();
-            for repetition in &run.repetitions {
-                let failure =
-                    repetition.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
-                println!("repetition {}: {}{failure}", repetition.number, run::Run::kind(repetition));
+    let violations =
+        match without_panic(|| Run::traced(options, if verbose { print_all } else { print_most })) {
+            Ok(run) => {
+                println!();
+                for repetition in &run.repetitions {
+                    let failure =
+                        repetition.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
+                    println!("repetition {}: {}{failure}", repetition.number, run::Run::kind(repetition));
+                }
+                check::violations(&run)
             }
-            check::violations(&run)
-        }
-        Err(panic) => vec![panic],
-    };
+            Err(panic) => vec![panic],
+        };
     show(&violations);
     violations.is_empty()
 }
@@ -109,6 +113,17 @@ fn summary(tally: &Tally, sizes: Sizes, threads: usize, elapsed: Duration) {
     for finding in &tally.findings {
         println!("\n{}", Options::of(finding.seed, sizes).replay());
         show(&finding.violations);
+    }
+}
+
+fn print_all(entry: &Entry) {
+    println!("{entry}");
+}
+
+fn print_most(entry: &Entry) {
+    match entry.kind {
+        Kind::Socket | Kind::Clock => {}
+        Kind::Message | Kind::Event | Kind::Program | Kind::Fault => println!("{entry}"),
     }
 }
 

@@ -7,6 +7,7 @@
 mod endings;
 mod machines;
 mod order;
+mod starts;
 mod window;
 
 use crate::run::{Repetition, Run};
@@ -32,7 +33,7 @@ enum Holds {
 }
 
 /// Every rule; those that explain most come first.
-pub const CHECKERS: [Checker; 15] = [
+pub const CHECKERS: [Checker; 18] = [
     of_run("rest", "The machines come to rest after every input.", machines::rest),
     of_run(
         "contract",
@@ -60,6 +61,21 @@ pub const CHECKERS: [Checker; 15] = [
         "quiet",
         "No byte on a control connection from the last client's report that it runs to the first end, unless something disturbs that connection.",
         window::is_quiet,
+    ),
+    of_repetition(
+        "counted",
+        "The machines count no byte in an undisturbed window, and the kernel agrees.",
+        window::count_is_right,
+    ),
+    of_repetition(
+        "together",
+        "No client starts before the instant that was named, and none late unless something disturbs it.",
+        starts::clients_start_together,
+    ),
+    of_repetition(
+        "start-known",
+        "When a program ran is known within the bound that is given for its clock.",
+        starts::starts_are_known,
     ),
     of_repetition(
         "outcome",

@@ -2,7 +2,7 @@
 
 use crate::model::{HostId, Observation};
 use crate::run::{Repetition, Run};
-use russula_proto::{Group, Stage};
+use russula_proto::{Group, KernelCheck, Stage};
 
 pub(super) fn is_quiet(run: &Run, repetition: &Repetition) -> Result<(), String> {
     let history = &run.world.history[repetition.history.clone()];
@@ -32,6 +32,24 @@ pub(super) fn is_quiet(run: &Run, repetition: &Repetition) -> Result<(), String>
     Ok(())
 }
 
+pub(super) fn count_is_right(run: &Run, repetition: &Repetition) -> Result<(), String> {
+    let is_disturbance = |seen: &Observation| {
+        matches!(seen, Observation::Disturbed(_) | Observation::ShutDown(_) | Observation::CoordinatorsGone)
+    };
+    let is_disturbed = run.seen_in(repetition).any(is_disturbance);
+    let Some(quiet) = repetition.quiet.filter(|_| !is_disturbed) else { return Ok(()) };
+    // A window that is ended by an end was open all the time; what else ends it is not quiet by itself.
+    if repetition.failure.is_some() || repetition.gave_up {
+        return Ok(());
+    }
+    for (side, counted) in [("coordinators", quiet.coordinators), ("clients", quiet.clients)] {
+        if counted.bytes > 0 || counted.kernel != KernelCheck::Agrees {
+            return Err(format!("the {side}: {counted:?}"));
+        }
+    }
+    Ok(())
+}
+
 /// The place of the last client's report that it runs, if all of them run at that moment.
 fn opens<'a>(run: &Run, history: impl Iterator<Item = &'a Observation>) -> Option<usize> {
     let mut running = 0;
@@ -44,7 +62,11 @@ fn opens<'a>(run: &Run, history: impl Iterator<Item = &'a Observation>) -> Optio
                 return Some(at);
             }
         }
-        if let Observation::Ended(..) | Observation::Failed(..) | Observation::GivenUp = seen {
+        if let Observation::Ended(..)
+        | Observation::Failed(..)
+        | Observation::GivenUp
+        | Observation::CoordinatorsGone = seen
+        {
             return None;
         }
     }

@@ -55,6 +55,7 @@ impl Default for HostModel {
 impl HostModel {
     pub(super) fn begin(&mut self) {
         self.heard = Stage::Idle;
+        self.is_dismissed = false;
     }
 
     pub(super) fn is_program_alive(&self) -> bool {

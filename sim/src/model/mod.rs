@@ -39,7 +39,8 @@ impl fmt::Display for Forbidden {
 pub struct Model {
     repetition: u32,
     phase: RepetitionPhase,
-    gave_up: bool,
+    /// It was interrupted, or has failed.
+    has_failed: bool,
     run_ended: bool,
     hosts: BTreeMap<HostId, HostModel>,
     servers: GroupModel,
@@ -61,7 +62,7 @@ impl Model {
         Self {
             repetition: 0,
             phase: RepetitionPhase::Over,
-            gave_up: false,
+            has_failed: false,
             run_ended: false,
             hosts: hosts.into_iter().map(|host| (host, HostModel::default())).collect(),
             servers: GroupModel::default(),
@@ -100,7 +101,11 @@ impl Model {
         match seen {
             Observation::Begun(number) => self.begin(*number),
             Observation::GivenUp => {
-                self.gave_up = true;
+                self.has_failed = true;
+                None
+            }
+            Observation::CoordinatorsGone => {
+                self.forget();
                 None
             }
             Observation::RunEnded => {
@@ -132,10 +137,7 @@ impl Model {
             Observation::Failed(group, _) => self.fail(*group),
             Observation::Finished(group) => self.finish(*group),
             Observation::Phase(phase) => self.enter(*phase),
-            Observation::CoordinatorsGone
-            | Observation::Disturbed(_)
-            | Observation::Sent(..)
-            | Observation::Arrived(..) => None,
+            Observation::Disturbed(_) | Observation::Sent(..) | Observation::Arrived(..) => None,
         }
     }
 
@@ -150,10 +152,15 @@ impl Model {
         }
         self.repetition = number;
         self.phase = RepetitionPhase::Preparing;
-        self.gave_up = false;
+        self.has_failed = false;
+        self.forget();
+        None
+    }
+
+    /// What was heard counts no more: a new repetition has begun, or another process hears it all again.
+    fn forget(&mut self) {
         (self.servers, self.clients) = (GroupModel::default(), GroupModel::default());
         self.hosts.values_mut().for_each(HostModel::begin);
-        None
     }
 
     // --- programs ---
@@ -184,7 +191,7 @@ impl Model {
 
     fn terminate(&mut self, host: HostId) -> Option<&'static str> {
         let repetition = self.repetition;
-        let must_go_on = !self.has_failed() && !self.run_ended && !self.host(&host).may_stop(repetition);
+        let must_go_on = !self.has_failed && !self.run_ended && !self.host(&host).may_stop(repetition);
         let mut clients = self.hosts.iter().filter(|(host, _)| host.group == Group::Client);
         let clients_ended = clients.all(|(_, client)| client.ended_in == repetition);
         if must_go_on && host.group == Group::Client {
@@ -201,7 +208,7 @@ impl Model {
     // --- groups ---
 
     fn reach(&mut self, group: Group, milestone: Milestone) -> Option<&'static str> {
-        let failed = self.has_failed();
+        let failed = self.has_failed;
         let repetition = self.repetition;
         let mut hosts = self.hosts.iter().filter(|(host, _)| host.group == group).map(|(_, model)| model);
         let allowed = match milestone {
@@ -226,6 +233,7 @@ impl Model {
             return Some("the repetition is done");
         }
         let failed_before = std::mem::replace(&mut model.has_failed, true);
+        self.has_failed = true;
         failed_before.then_some("a repetition fails once")
     }
 
@@ -247,15 +255,11 @@ impl Model {
             RepetitionPhase::Preparing => false,
             RepetitionPhase::StartingServers => servers.is_some() && clients.is_some(),
             RepetitionPhase::RunningClients => servers >= Some(Milestone::WorkersRunning),
-            RepetitionPhase::StoppingClients => self.has_failed(),
+            RepetitionPhase::StoppingClients => self.has_failed,
             RepetitionPhase::StoppingServers => clients == Some(Milestone::Done),
             RepetitionPhase::Over => servers == Some(Milestone::Done) && clients == servers,
         };
         (!allowed).then_some("the groups are not there yet")
-    }
-
-    fn has_failed(&self) -> bool {
-        self.gave_up || self.servers.has_failed || self.clients.has_failed
     }
 
     fn group(&mut self, group: Group) -> &mut GroupModel {

@@ -3,7 +3,7 @@
 use crate::Random;
 use crate::model::{End, HostId};
 use crate::run::options::Options;
-use crate::world::{Hold, World};
+use crate::world::{Death, Hold, Mangling, Stranger, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -28,27 +28,14 @@ pub enum Fault {
     ShutDown(HostId),
     /// The host is lost for good, and says so out of band.
     LoseHost(HostId),
+    /// Somebody on the way changes the next bytes that this end sends.
+    Mangle(HostId, End, Mangling),
+    /// The process of the coordinators dies, and another one takes over later.
+    CrashOrchestrator(Death),
     /// Somebody connects, so many times, and is none of us.
     Strangers(HostId, Stranger, u8),
     /// The user interrupts the repetition.
     GiveUp,
-}
-
-/// What somebody says who is none of us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
-    /// Nothing.
-    Silent,
-    /// A request of another protocol.
-    Http,
-    /// The beginning of our protocol, and then nothing.
-    Beginning,
-    /// The beginning of our protocol, and then a length of four gigabytes.
-    GiantLength,
-    /// The beginning of our protocol, and then anything.
-    Garbage,
-    /// The beginning of our protocol, one byte a second.
-    Slow,
 }
 
 /// When something goes wrong.
@@ -68,7 +55,11 @@ impl Fault {
     /// Whether a run gets over it within its limits, whenever it happens.
     pub fn is_benign(&self) -> bool {
         match self {
-            Self::Cut(_) | Self::HalfOpen(_, End::Dialer) | Self::Strangers(..) => true,
+            Self::Cut(_)
+            | Self::HalfOpen(_, End::Dialer)
+            | Self::Mangle(_, _, Mangling::Flip)
+            | Self::CrashOrchestrator(_)
+            | Self::Strangers(..) => true,
             Self::HalfOpen(_, End::Worker)
             | Self::Stall(..)
             | Self::Refuse(_)
@@ -77,6 +68,7 @@ impl Fault {
             | Self::KillProgram(_)
             | Self::ShutDown(_)
             | Self::LoseHost(_)
+            | Self::Mangle(..)
             | Self::GiveUp => false,
         }
     }
@@ -99,10 +91,11 @@ impl Fault {
             }
             Self::Strangers(host, stranger, count) => {
                 for _ in 0..count {
-                    let (says, pace) = stranger.says();
-                    world.paced_stranger(host, says, pace);
+                    world.stranger(host, stranger);
                 }
             }
+            Self::Mangle(host, end, mangling) => world.mangle(host, end, mangling),
+            Self::CrashOrchestrator(death) => world.crash_orchestrator(death),
             Self::GiveUp => world.give_up(),
         }
     }
@@ -118,7 +111,17 @@ impl Fault {
                 world.release(host);
             }
             Self::HalfOpen(..) => world.probe_connections(),
-            Self::Cut(_) | Self::KillProgram(_) | Self::LoseHost(_) | Self::Strangers(..) | Self::GiveUp => {
+            Self::CrashOrchestrator(Death::Killed) => world.resume_orchestrator(),
+            Self::CrashOrchestrator(Death::PowerLost) => {
+                world.resume_orchestrator();
+                world.probe_connections();
+            }
+            Self::Cut(_)
+            | Self::KillProgram(_)
+            | Self::LoseHost(_)
+            | Self::Mangle(..)
+            | Self::Strangers(..)
+            | Self::GiveUp => {
                 return;
             }
         }
@@ -132,17 +135,26 @@ impl Fault {
             | Self::Crash(_)
             | Self::Vanish(_)
             | Self::ShutDown(_)
+            | Self::CrashOrchestrator(_)
             | Self::HalfOpen(..) => random.up_to(LASTS_MAX),
-            Self::Cut(_) | Self::KillProgram(_) | Self::LoseHost(_) | Self::Strangers(..) | Self::GiveUp => {
-                Duration::ZERO
-            }
+            Self::Cut(_)
+            | Self::KillProgram(_)
+            | Self::LoseHost(_)
+            | Self::Mangle(..)
+            | Self::Strangers(..)
+            | Self::GiveUp => Duration::ZERO,
         }
     }
 
     fn draw(random: &mut Random, host: HostId) -> Self {
         match random.between(0, 99) {
-            0..30 => Self::Cut(host),
-            30..45 => Self::HalfOpen(host, random.one_of(&[End::Dialer, End::Dialer, End::Worker])),
+            0..20 => Self::Cut(host),
+            20..30 => Self::CrashOrchestrator(random.one_of(&[Death::Killed, Death::PowerLost])),
+            30..33 => {
+                let mangling = random.one_of(&[Mangling::Flip, Mangling::FlipFirst, Mangling::Zero]);
+                Self::Mangle(host, random.one_of(&[End::Dialer, End::Worker]), mangling)
+            }
+            33..45 => Self::HalfOpen(host, random.one_of(&[End::Dialer, End::Dialer, End::Worker])),
             45..65 => Self::Stall(
                 host,
                 Hold {
@@ -159,7 +171,7 @@ impl Fault {
             85..86 => Self::LoseHost(host),
             86..97 => {
                 let stranger = random.one_of(&Stranger::ALL);
-                Self::Strangers(host, stranger, random.one_of(&[1, 1, 2, 7]))
+                Self::Strangers(host, stranger, random.one_of(&[1, 1, 2, 12]))
             }
             _ => Self::GiveUp,
         }
@@ -192,25 +204,6 @@ pub(super) fn draw(random: &mut Random, repetition: u32, options: &Options, out:
     out[begins..].sort_by_key(|fault| fault.after);
 }
 
-impl Stranger {
-    const ALL: [Self; 6] =
-        [Self::Silent, Self::Http, Self::Beginning, Self::GiantLength, Self::Garbage, Self::Slow];
-
-    fn says(self) -> (Vec<u8>, Duration) {
-        let preamble = russula_proto::wire::preamble();
-        let then = |bytes: &[u8]| [&preamble[..], bytes].concat();
-        let (bytes, pace) = match self {
-            Self::Silent => (vec![], 0),
-            Self::Http => (b"GET / HTTP/1.1\r\n\r\n".to_vec(), 0),
-            Self::Beginning => (preamble[..3].to_vec(), 0),
-            Self::GiantLength => (then(&[0xff; 12]), 0),
-            Self::Garbage => (then(&[0, 0, 0, 9, 7, 1, 200, 3, 4, 5, 6, 7, 8, 9, 10, 11]), 0),
-            Self::Slow => (then(&[0, 0, 0, 40]), 1000),
-        };
-        (bytes, Duration::from_millis(pace))
-    }
-}
-
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -238,6 +231,14 @@ impl fmt::Display for Fault {
             Self::ShutDown(host) => write!(f, "{host} tells its worker to end"),
             Self::LoseHost(host) => write!(f, "{host} is gone for good"),
             Self::Strangers(host, stranger, count) => write!(f, "{count} x {stranger:?} connects to {host}"),
+            Self::Mangle(host, End::Dialer, how) => write!(f, "somebody changes bytes to {host} ({how:?})"),
+            Self::Mangle(host, End::Worker, how) => write!(f, "somebody changes bytes from {host} ({how:?})"),
+            Self::CrashOrchestrator(Death::Killed) => {
+                f.write_str("the process of the coordinators is killed")
+            }
+            Self::CrashOrchestrator(Death::PowerLost) => {
+                f.write_str("the host of the coordinators loses its power")
+            }
             Self::GiveUp => f.write_str("the user interrupts"),
         }
     }

@@ -5,13 +5,15 @@ mod faults;
 mod options;
 
 use crate::model::{HostId, Observation};
-use crate::world::{GroupOptions, World};
+use crate::world::{Entry, GroupOptions, World};
 use russula_proto::coordinator::Phase;
-use russula_proto::{Ending, Failure, Group, Outcome, RepetitionPhase, Stage, Timestamp};
+use russula_proto::{
+    ClockOffset, Ending, Failure, Group, Outcome, QuietWindow, RepetitionPhase, Stage, Timestamp,
+};
 use std::ops::Range;
 use std::time::Duration;
 
-pub use faults::{Fault, Stranger, TimedFault};
+pub use faults::{Fault, TimedFault};
 pub use options::{HostOptions, ORPHAN, Options, Sizes};
 
 /// A run that has been made.
@@ -42,6 +44,10 @@ pub struct Repetition {
     pub gave_up: bool,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// How quiet the window was, by what the machines counted themselves.
+    pub quiet: Option<QuietWindow>,
+    /// When the clients were to start, on the coordinators' clock.
+    pub start_at: Option<Timestamp>,
     /// What the coordinators know of each host.
     pub known: Vec<Known>,
 }
@@ -57,6 +63,10 @@ pub struct Known {
     pub stage: Stage,
     /// It is not dialed any more.
     pub is_given_up: bool,
+    /// How far its clock is ahead.
+    pub clock: Option<ClockOffset>,
+    /// When its program ran, on the coordinators' clock.
+    pub started_at: Option<Timestamp>,
 }
 
 impl Run {
@@ -66,9 +76,10 @@ impl Run {
         Self::make(options, world)
     }
 
-    /// The same, with a trace in words.
-    pub fn traced(options: Options) -> Self {
-        let world = World::traced(options.seed);
+    /// The same, with a trace in words, every line of which is shown to `reader` at once.
+    pub fn traced(options: Options, reader: fn(&Entry)) -> Self {
+        let mut world = World::traced(options.seed);
+        world.reader = Some(reader);
         Self::make(options, world)
     }
 
@@ -118,26 +129,40 @@ impl Run {
             self.world.host(host.id).scripts = vec![script];
         }
         self.world.begin_repetition(number, 0);
-        let (is_over, gave_up) =
-            self.play(number, self.options.bound(), |world| world.phase() == Some(RepetitionPhase::Over));
+        let bound = self.options.bound(number);
+        let is_over = self.play(number, bound, |world| world.phase() == Some(RepetitionPhase::Over));
         let mut known = vec![];
         for group in [Group::Server, Group::Client] {
             for (index, peer) in self.world.coordinator(group).peers().enumerate() {
-                let host = HostId { group, index };
-                let (stage, is_given_up) = (peer.stage, peer.is_given_up);
-                known.push(Known { host, ending: peer.ending.cloned(), stage, is_given_up });
+                known.push(Known {
+                    host: HostId { group, index },
+                    ending: peer.ending.cloned(),
+                    stage: peer.stage,
+                    is_given_up: peer.is_given_up,
+                    clock: peer.clock,
+                    started_at: peer.started_at,
+                });
             }
         }
-        let failure = self.world.failure().cloned();
-        let history = begins..self.world.history.len();
-        self.repetitions.push(Repetition { number, is_calm, history, is_over, gave_up, failure, known });
+        let (servers, clients) =
+            (self.world.coordinator(Group::Server), self.world.coordinator(Group::Client));
+        self.repetitions.push(Repetition {
+            number,
+            is_calm,
+            history: begins..self.world.history.len(),
+            is_over,
+            gave_up: self.world.gave_up(),
+            failure: self.world.failure().cloned(),
+            quiet: russula_proto::Repetition::quiet(servers, clients),
+            start_at: clients.start_at(),
+            known,
+        });
     }
 
     /// Goes on until `done` holds, but not beyond `limit`, and lets the faults of `number` strike meanwhile.
-    /// Returns whether `done` holds, and whether the user interrupted.
-    fn play(&mut self, number: u32, limit: Duration, done: fn(&World) -> bool) -> (bool, bool) {
+    /// Returns whether `done` holds.
+    fn play(&mut self, number: u32, limit: Duration, done: fn(&World) -> bool) -> bool {
         let begins = self.world.now;
-        let mut gave_up = false;
         let mut next = self.options.faults.partition_point(|timed| timed.repetition < number);
         loop {
             let timed = self.options.faults.get(next).filter(|timed| timed.repetition == number).copied();
@@ -146,17 +171,16 @@ impl Run {
             let ends_at = begins + limit;
             let until = [strikes_at, mended_at].into_iter().flatten().min().unwrap_or(ends_at).min(ends_at);
             if self.world.run_until(until.since(self.world.now), done) {
-                return (true, gave_up);
+                return true;
             }
             if !self.world.breaches.is_empty() || until == ends_at {
-                return (done(&self.world), gave_up);
+                return done(&self.world);
             }
             if mended_at == Some(until) {
                 let (_, fault) = self.broken.pop().expect("it was there");
                 fault.mend(&mut self.world);
             } else if let Some(timed) = timed {
                 next += 1;
-                gave_up |= timed.fault == Fault::GiveUp;
                 self.strike(timed);
             }
         }
@@ -183,11 +207,16 @@ impl Run {
         self.world.finish();
         self.play(self.options.repetitions + 2, Duration::from_secs(10), |_| false);
         self.mend_everything();
+        self.world.finish();
         self.world.run_for(ORPHAN + Duration::from_secs(30));
     }
 }
 
 fn prepare(world: &mut World, options: &Options) {
+    if options.is_encrypted {
+        world.encrypt_in_earnest();
+    }
+    world.records = options.faults.iter().any(|timed| matches!(timed.fault, Fault::Strangers(..)));
     world.network = options.network;
     world.orchestrator = options.orchestrator;
     for (group, workers) in [(Group::Server, options.servers), (Group::Client, options.clients)] {

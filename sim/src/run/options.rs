@@ -1,6 +1,6 @@
 //! Everything about a run that is drawn from its seed.
 
-use super::faults::{self, TimedFault};
+use super::faults::{self, Fault, TimedFault};
 use crate::Random;
 use crate::model::HostId;
 use crate::world::{Clock, NetworkOptions, Script, Split, Starts};
@@ -35,6 +35,8 @@ pub struct Options {
     pub repetitions: u32,
     /// No program fails by itself.
     pub is_healthy: bool,
+    /// Links are encrypted as in earnest, which takes long.
+    pub is_encrypted: bool,
     /// How the network behaves.
     pub network: NetworkOptions,
     /// The deadlines of the coordinators.
@@ -73,6 +75,7 @@ impl Options {
             clients: sizes.clients.unwrap_or(clients),
             repetitions: random.one_of(&[1, 1, 2, 2, 3]),
             is_healthy: random.chance(50),
+            is_encrypted: random.index(128) == 0,
             network: network(random),
             coordinator: CoordinatorLimits {
                 attempt: millis(random.between(500, 2000)),
@@ -81,6 +84,7 @@ impl Options {
                 start: Duration::from_secs(5),
                 run: Duration::from_secs(15),
                 stop: Duration::from_secs(8),
+                clock_exchanges: random.one_of(&[1, 2, 8]),
                 ..CoordinatorLimits::default()
             },
             worker: WorkerLimits { greeting: millis(1000), kill_grace: millis(500), orphan: ORPHAN },
@@ -115,9 +119,15 @@ impl Options {
     }
 
     /// The longest time that a repetition may take: all its deadlines one after another, in both groups.
-    pub fn bound(&self) -> Duration {
+    /// After a takeover all of them begin anew.
+    pub fn bound(&self, repetition: u32) -> Duration {
         let limits = &self.coordinator;
-        2 * (limits.ready + limits.start + limits.run + limits.stop) + Duration::from_secs(10)
+        let once = 2 * (limits.ready + limits.start + limits.run + limits.stop) + Duration::from_secs(10);
+        let is_crash = |timed: &&TimedFault| {
+            timed.repetition == repetition && matches!(timed.fault, Fault::CrashOrchestrator(_))
+        };
+        let crashes = u32::try_from(self.faults.iter().filter(is_crash).count()).unwrap_or(u32::MAX);
+        once * (1 + crashes)
     }
 
     /// Whether everything that happens up to the end of `repetition` can be got over within the limits:
@@ -147,7 +157,8 @@ impl fmt::Display for Options {
             f,
             "seed {seed}: {servers} servers, {clients} clients, {repetitions} repetitions and a calm one"
         )?;
-        writeln!(f, "  network: {network:?}")?;
+        let encryption = if self.is_encrypted { "in earnest" } else { "as a toy" };
+        writeln!(f, "  network: {network:?}, encrypted {encryption}")?;
         writeln!(f, "  coordinators: {coordinator:?}, {:?}", self.orchestrator)?;
         writeln!(f, "  workers: {:?}", self.worker)?;
         for host in &self.hosts {

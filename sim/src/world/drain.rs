@@ -4,7 +4,6 @@ use super::network::WireId;
 use super::{HostId, Kind, MachineId, Promise, Speaker, World, trace};
 use crate::model::{End, Observation};
 use russula_proto::link::MAX_OUTGOING_LEN;
-use russula_proto::wire::PREAMBLE_LEN;
 use russula_proto::worker::MAX_GREETINGS;
 use russula_proto::{ConnectionId, Group, Stage, coordinator, worker};
 
@@ -22,7 +21,7 @@ impl World {
     // --- coordinators ---
 
     pub(super) fn drain_coordinator(&mut self, group: Group) {
-        loop {
+        while !self.journal.is_down {
             while self.take_coordinator_output(group) {}
             let announced = &self.side(group).announced;
             let Some(&wire) = announced.iter().find(|wire| self.can_write(**wire, End::Dialer)) else {
@@ -76,6 +75,12 @@ impl World {
                     }),
                 }
             }
+            coordinator::Output::CheckKernel(index) => {
+                if let Some(wire) = self.side(group).dials[index] {
+                    let counters = self.kernel_counters(wire, End::Dialer);
+                    self.side_mut(group).coordinator.handle_kernel_counters(index, counters);
+                }
+            }
             coordinator::Output::Event(event) => {
                 self.note_event(group, &event);
                 self.say(speaker, Kind::Event, || trace::of_event(&event));
@@ -103,11 +108,13 @@ impl World {
                 self.note_dismissals(group);
                 self.note(Observation::Reached(group, *milestone));
             }
-            coordinator::Event::Failed(failure) => self.note(Observation::Failed(group, failure.clone())),
+            coordinator::Event::Failed(failure) => {
+                self.write_failure(failure);
+                self.note(Observation::Failed(group, failure.clone()));
+            }
+            coordinator::Event::Connected(_) => self.write_memories(group),
             coordinator::Event::Finished => self.note(Observation::Finished(group)),
-            coordinator::Event::State { .. }
-            | coordinator::Event::Connected(_)
-            | coordinator::Event::Disconnected(..) => {}
+            coordinator::Event::State { .. } | coordinator::Event::Disconnected(..) => {}
         }
     }
 
@@ -201,6 +208,14 @@ impl World {
                 }
             }
             worker::Output::Start { program, repetition } => self.start_program(id, program, repetition),
+            worker::Output::CheckKernel(socket) => {
+                if let Some(&wire) = host.sockets.get(&socket) {
+                    let counters = self.kernel_counters(wire, End::Worker);
+                    if let Some(worker) = &mut self.host_mut(id).worker {
+                        worker.handle_kernel_counters(socket, counters);
+                    }
+                }
+            }
             worker::Output::Terminate => self.terminate_program(id),
             worker::Output::Kill => self.signal_program(id, 9),
             worker::Output::Event(event) => {
@@ -247,10 +262,8 @@ impl World {
         let waits = |socket: &ConnectionId| worker.outgoing(*socket).len();
         let connections = host.sockets.len();
         let longest = host.sockets.keys().map(waits).max().unwrap_or(0);
-        // A worker's preamble waits for its first message.
-        let is_forgotten = |(socket, wire): (&ConnectionId, &WireId)| {
-            waits(socket) > PREAMBLE_LEN && !host.announced.contains(wire)
-        };
+        let is_forgotten =
+            |(socket, wire): (&ConnectionId, &WireId)| waits(socket) > 0 && !host.announced.contains(wire);
         let any_forgotten = host.sockets.iter().any(is_forgotten);
         if connections > WORKER_CONNECTIONS_MAX {
             self.breach(Promise::Limits, || format!("{id} has {connections} connections"));

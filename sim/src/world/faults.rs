@@ -1,25 +1,13 @@
 //! What goes wrong from outside: connections, hosts, strangers. All of it can be done by hand.
 
 use super::host::Hold;
-use super::network::{Stranger, WireId};
+use super::network::{Mangling, WireId};
 use super::queue::Happening;
 use super::{HostId, Kind, Speaker, World};
 use crate::model::{End, Observation};
 use russula_proto::Exit;
-use std::time::Duration;
 
 impl World {
-    /// A stranger connects to `host` and sends `bytes`; it never closes.
-    pub fn stranger(&mut self, host: HostId, bytes: &[u8]) {
-        self.paced_stranger(host, bytes.to_vec(), Duration::ZERO);
-    }
-
-    /// A stranger connects to `host` and sends one byte of `says` after the other, or all at once if `pace` is
-    /// zero; it never closes.
-    pub fn paced_stranger(&mut self, host: HostId, says: Vec<u8>, pace: Duration) {
-        self.dial(host, Some(Stranger { says, pace }));
-    }
-
     /// The connection of `host` to its coordinator breaks, and both ends notice.
     pub fn cut(&mut self, host: HostId) {
         self.disturb(host);
@@ -37,6 +25,14 @@ impl World {
             self.break_at(wire, end);
         }
         self.settle();
+    }
+
+    /// Somebody on the way changes the next bytes that this end of the connection of `host` sends.
+    pub fn mangle(&mut self, host: HostId, end: End, mangling: Mangling) {
+        self.disturb(host);
+        if let Some(wire) = self.side(host.group).dials[host.index] {
+            self.wire(wire).end(end).mangling = Some(mangling);
+        }
     }
 
     /// Whoever has a half-open connection learns of it; sockets do that by probes.

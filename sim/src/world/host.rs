@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::network::WireId;
-use super::{GroupOptions, HostId};
+use super::{GroupOptions, HostId, World};
 use russula_proto::{
     ConnectionId, Exit, Group, Identity, Outcome, StartFailure, Text, Timestamp, Work, Worker, WorkerConfig,
 };
@@ -114,8 +114,6 @@ pub struct Host {
     pub refuses: bool,
     /// What does not get through.
     pub hold: Hold,
-    /// Speaks another version of the protocol.
-    pub other_version: bool,
     /// What it shows as the time.
     pub clock: Clock,
     /// A coordinator has come to this worker process.
@@ -126,16 +124,19 @@ pub struct Host {
     pub(super) next_socket: u64,
     /// Connections with bytes that the worker has announced, oldest first.
     pub(super) announced: Vec<WireId>,
+    /// What its coordinator said on the newest connection, where worlds keep it.
+    pub(super) recorded: Vec<u8>,
     /// Its coordinator has given it up.
     pub(super) is_dismissed: bool,
     /// When the worker wants to be called, by its own clock.
     pub(super) wait: Option<Timestamp>,
 }
 
-impl Host {
-    pub(super) fn new(group: Group, index: u16, options: &GroupOptions) -> Self {
+impl World {
+    pub(super) fn new_host(&self, group: Group, index: u16, options: &GroupOptions) -> Host {
         let config = WorkerConfig {
             identity: Identity { run: options.run.parse().expect("a world's run id is valid"), group, index },
+            key: self.key.clone(),
             session: 1,
             work: Work::default(),
             programs: options.programs,
@@ -146,7 +147,7 @@ impl Host {
             Group::Server | Group::Probe => Script::for_ever(),
             Group::Client => Script::running(Duration::from_secs(1)),
         };
-        Self {
+        Host {
             id: HostId { group, index: usize::from(index) },
             worker: Some(Worker::new(config.clone())),
             config,
@@ -154,18 +155,20 @@ impl Host {
             program: None,
             refuses: false,
             hold: Hold::default(),
-            other_version: false,
             clock: Clock::default(),
             has_met_coordinator: false,
             generation: 0,
             sockets: BTreeMap::new(),
             next_socket: 0,
             announced: vec![],
+            recorded: vec![],
             is_dismissed: false,
             wait: None,
         }
     }
+}
 
+impl Host {
     /// The worker process ends, and its program with it.
     pub(super) fn lose_worker(&mut self) {
         self.worker = None;

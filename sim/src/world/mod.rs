@@ -11,23 +11,29 @@ mod drain;
 mod faults;
 mod host;
 mod network;
+mod orchestrator;
 mod programs;
 mod queue;
+mod sniffer;
+mod strangers;
 mod time;
 mod trace;
 
 use crate::Random;
 use crate::model::{HostId, Observation};
+use crate::toy_suite;
+use orchestrator::Journal;
 use queue::{Happening, Queue};
 use russula_proto::{
-    Coordinator, CoordinatorConfig, CoordinatorLimits, Failure, Group, Milestone, Repetition,
-    RepetitionPhase, Timestamp, Worker, WorkerLimits,
+    Coordinator, CoordinatorLimits, Group, Key, Milestone, Repetition, Timestamp, Worker, WorkerLimits,
 };
 
 pub use clock::Clock;
 pub use host::{Hold, Host, Program, Script, Starts};
-pub use network::{NetworkOptions, Split};
+pub use network::{Mangling, NetworkOptions, Split};
 use network::{Wire, WireId};
+pub use orchestrator::Death;
+pub use strangers::Stranger;
 pub use trace::{Entry, Kind, Speaker};
 
 /// What a group is made of.
@@ -65,6 +71,7 @@ impl GroupOptions {
 #[derive(Debug)]
 struct Side {
     coordinator: Coordinator,
+    options: GroupOptions,
     hosts: Vec<Host>,
     /// The newest connection to each host, as long as the coordinator has not closed it.
     dials: Vec<Option<WireId>>,
@@ -118,18 +125,27 @@ pub struct World {
     pub history: Vec<(Timestamp, Observation)>,
     /// What did not hold of the caller's contract; the first few.
     pub breaches: Vec<Breach>,
+    /// Is shown every line of the trace as soon as there is one, so that a panic does not swallow them.
+    pub reader: Option<fn(&Entry)>,
+    /// Keeps what coordinators say, so that somebody can say it again.
+    pub records: bool,
     /// How often each input that may be repeated is passed on.
     pub times: usize,
     /// What the host of the coordinators shows as the time.
     pub orchestrator: Clock,
+    /// The key of the run.
+    key: Key,
     random: Random,
     is_traced: bool,
+    journal: Journal,
     sides: [Option<Side>; Group::ALL.len()],
     repetition: Option<Repetition>,
     queue: Queue,
     wires: Vec<Wire>,
     held: Vec<Happening>,
     touched: Vec<MachineId>,
+    /// A coordinator has had an input, so the repetition may go on.
+    advance_is_due: bool,
     steps_without_time: usize,
 }
 
@@ -142,8 +158,12 @@ impl World {
             trace: vec![],
             history: vec![],
             breaches: vec![],
+            reader: None,
+            records: false,
             times: 1,
             orchestrator: Clock::default(),
+            key: Key::for_simulation([7; Key::LEN], toy_suite::resolver),
+            journal: Journal::default(),
             random: Random::new(seed),
             is_traced: false,
             sides: [None, None, None],
@@ -152,6 +172,7 @@ impl World {
             wires: vec![],
             held: vec![],
             touched: vec![],
+            advance_is_due: false,
             steps_without_time: 0,
         }
     }
@@ -161,21 +182,15 @@ impl World {
         Self { is_traced: true, ..Self::new(seed) }
     }
 
+    /// From now on links are encrypted as in earnest, which takes a hundred times as long and leaves no messages
+    /// in the trace. To be called before the groups are added.
+    pub fn encrypt_in_earnest(&mut self) {
+        self.key = Key::from_bytes(*self.key.as_bytes());
+    }
+
     /// Adds a coordinator and the workers of its group; it dials them at once.
     pub fn add_group(&mut self, group: Group, options: &GroupOptions) {
-        let hosts = (0..options.workers).map(|index| Host::new(group, index, options)).collect();
-        let config = CoordinatorConfig {
-            run: options.run.parse().expect("a world's run id is valid"),
-            group,
-            workers: options.workers,
-            limits: options.coordinator,
-            session: 1,
-            work: None,
-        };
-        let coordinator = Coordinator::new(config, self.orchestrator_now());
-        let dials = vec![None; usize::from(options.workers)];
-        let side = Side { coordinator, hosts, dials, announced: vec![], wait: None };
-        self.sides[group as usize] = Some(side);
+        self.sides[group as usize] = Some(self.new_side(group, options));
         self.touch_coordinator(group);
     }
 
@@ -201,16 +216,6 @@ impl World {
     /// Every host, by group and index.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.sides.iter().flatten().flat_map(|side| &side.hosts)
-    }
-
-    /// Where the repetition over both groups is.
-    pub fn phase(&self) -> Option<RepetitionPhase> {
-        self.repetition.as_ref().map(Repetition::phase)
-    }
-
-    /// The first failure of the repetition, of whichever group.
-    pub fn failure(&self) -> Option<&Failure> {
-        self.sides.iter().flatten().find_map(|side| side.coordinator.failure())
     }
 
     /// Whether `group` has reached `milestone` in its repetition.
@@ -244,6 +249,7 @@ impl World {
     /// If one of the groups was not added.
     pub fn begin_repetition(&mut self, number: u32, program: u16) {
         self.note(Observation::Begun(number));
+        self.write_begin(number, program);
         let now = self.orchestrator_now();
         let (servers, clients) = both(&mut self.sides);
         self.repetition = Some(Repetition::begin(number, program, servers, clients, now));
@@ -252,15 +258,18 @@ impl World {
         self.settle();
     }
 
-    /// The user interrupts the repetition.
-    ///
-    /// # Panics
-    /// If none was begun.
+    /// The user interrupts the repetition, if there is somebody to hear it.
     pub fn give_up(&mut self) {
-        self.note(Observation::GivenUp);
         for _ in 0..self.times {
-            self.repetition.as_mut().expect("a repetition has begun").give_up();
-            self.settle();
+            if let Some(repetition) = &mut self.repetition {
+                repetition.give_up();
+                if !self.gave_up() {
+                    self.note(Observation::GivenUp);
+                    self.write_interrupt();
+                }
+                self.touch_coordinator(Group::Server);
+                self.settle();
+            }
         }
     }
 
@@ -270,12 +279,15 @@ impl World {
     /// If no repetition was begun.
     pub fn hold_servers(&mut self, hold: bool) {
         self.repetition.as_mut().expect("a repetition has begun").hold_servers(hold);
+        self.touch_coordinator(Group::Server);
         self.settle();
     }
 
     /// The user ends the run.
     pub fn finish(&mut self) {
-        self.note(Observation::RunEnded);
+        if !std::mem::replace(&mut self.journal.has_ended, true) {
+            self.note(Observation::RunEnded);
+        }
         for group in Group::ALL {
             if self.sides[group as usize].is_some() {
                 self.with_coordinator(group, |coordinator, now| coordinator.finish(now));
@@ -301,8 +313,11 @@ impl World {
     fn tell_coordinator(&mut self, group: Group, act: impl Fn(&mut Coordinator, Timestamp)) {
         let now = self.orchestrator_now();
         for _ in 0..self.times {
-            act(&mut self.side_mut(group).coordinator, now);
-            self.drain_coordinator(group);
+            if !self.journal.is_down {
+                act(&mut self.side_mut(group).coordinator, now);
+                self.drain_coordinator(group);
+                self.advance_is_due = true;
+            }
         }
     }
 
@@ -318,6 +333,7 @@ impl World {
     }
 
     fn touch_coordinator(&mut self, group: Group) {
+        self.advance_is_due = true;
         self.touch(MachineId { group, index: None });
     }
 
@@ -335,7 +351,7 @@ impl World {
 
     /// Drains every machine that may have something to say, and takes the repetition as far as it goes.
     fn settle(&mut self) {
-        loop {
+        while !self.touched.is_empty() || self.advance_is_due {
             let mut touched = std::mem::take(&mut self.touched);
             touched.sort_unstable();
             for machine in &touched {
@@ -345,28 +361,32 @@ impl World {
                 touched.clear();
                 self.touched = touched;
             }
-            if !self.advance() && self.touched.is_empty() {
-                return;
+            if std::mem::take(&mut self.advance_is_due) {
+                self.end_what_was_ended();
+                self.advance();
             }
         }
     }
 
-    fn advance(&mut self) -> bool {
+    /// Takes the repetition as far as the groups have come, and does what the coordinators say to that.
+    fn advance(&mut self) {
         let now = self.orchestrator_now();
-        let Some(repetition) = &mut self.repetition else { return false };
+        let Some(repetition) = &mut self.repetition else { return };
         let (servers, clients) = both(&mut self.sides);
         let before = repetition.phase();
         let phases = repetition.advance(servers, clients, now);
-        if repetition.phase() == before {
-            return false;
+        if repetition.phase() != before {
+            for phase in phases {
+                self.note(Observation::Phase(phase));
+                self.write_phase(phase);
+                self.say(Speaker::Repetition, Kind::Event, || format!("{phase:?}"));
+            }
+            self.touch_coordinator(Group::Server);
+            self.touch_coordinator(Group::Client);
         }
-        for phase in phases {
-            self.note(Observation::Phase(phase));
-            self.say(Speaker::Repetition, Kind::Event, || format!("{phase:?}"));
+        for group in [Group::Server, Group::Client] {
+            self.drain_coordinator(group);
         }
-        self.touch_coordinator(Group::Server);
-        self.touch_coordinator(Group::Client);
-        true
     }
 
     fn note(&mut self, observation: Observation) {

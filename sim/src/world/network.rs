@@ -1,10 +1,11 @@
 //! The network between the machines: connections, and the bytes that are under way on them.
 
 use super::queue::Happening;
-use super::{HostId, Kind, Promise, Speaker, World, trace};
+use super::sniffer::Sniffer;
+use super::{HostId, Promise, Speaker, World, trace};
 use crate::model::{End, Observation};
-use russula_proto::wire::{CoordinatorMessage, PREAMBLE_LEN, WorkerMessage};
-use russula_proto::{ConnectionId, Link, Timestamp};
+use russula_proto::wire::{CoordinatorMessage, WorkerMessage};
+use russula_proto::{ConnectionId, Timestamp, Traffic};
 use std::time::Duration;
 
 /// How the network behaves.
@@ -35,6 +36,30 @@ pub enum Split {
     UpTo(usize),
 }
 
+/// What somebody on the way can do to bytes that pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mangling {
+    /// Changes the last bit.
+    Flip,
+    /// Changes the first bit, which may belong to a length.
+    FlipFirst,
+    /// Replaces all of them by zeros.
+    Zero,
+}
+
+impl Mangling {
+    /// Changes the last `len` bytes of `bytes`.
+    fn apply(self, bytes: &mut [u8], len: usize) {
+        let begin = bytes.len() - len;
+        let passing = &mut bytes[begin..];
+        match self {
+            Self::Flip => passing[len - 1] ^= 1,
+            Self::FlipFirst => passing[0] ^= 0x80,
+            Self::Zero => passing.fill(0),
+        }
+    }
+}
+
 /// A connection by its place in the list of all that ever were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WireId(pub(super) usize);
@@ -44,14 +69,14 @@ pub(super) struct WireId(pub(super) usize);
 pub(super) struct Wire {
     pub(super) host: HostId,
     /// Somebody else than the coordinator has dialed.
-    pub(super) stranger: Option<Stranger>,
+    pub(super) stranger: Option<Speech>,
     pub(super) socket: Option<ConnectionId>,
     streams: [Stream; 2],
 }
 
-/// Somebody who connects and is none of us.
+/// What somebody says who is none of us.
 #[derive(Clone, Debug)]
-pub(super) struct Stranger {
+pub(super) struct Speech {
     pub(super) says: Vec<u8>,
     /// From one byte to the next; zero: all at once.
     pub(super) pace: Duration,
@@ -63,25 +88,30 @@ pub(super) struct Stream {
     pub(super) is_open: bool,
     /// A `Transmit` was said for bytes that the socket has not taken yet.
     pub(super) is_announced: bool,
-    sent: usize,
+    sent_bytes: u64,
+    received_bytes: u64,
     last_arrival: Timestamp,
     /// What the socket has taken; the first `arrived` bytes have reached the other end.
     taken: Vec<u8>,
     arrived: usize,
+    /// What somebody on the way does to the next bytes.
+    pub(super) mangling: Option<Mangling>,
     /// Decodes what this end sends, for the trace.
-    sniffer: Option<Box<Link>>,
+    sniffer: Option<Box<Sniffer>>,
 }
 
 impl Stream {
-    fn new(is_open: bool, is_traced: bool) -> Self {
+    fn new(end: End, is_traced: bool) -> Self {
         Self {
-            is_open,
+            is_open: end == End::Dialer,
             is_announced: false,
-            sent: 0,
+            sent_bytes: 0,
+            received_bytes: 0,
             last_arrival: Timestamp::ZERO,
             taken: vec![],
             arrived: 0,
-            sniffer: is_traced.then(|| Box::new(Link::accepted())),
+            mangling: None,
+            sniffer: is_traced.then(|| Box::new(Sniffer::of(end))),
         }
     }
 }
@@ -99,10 +129,10 @@ impl World {
 
     // --- sockets ---
 
-    pub(super) fn dial(&mut self, host: HostId, stranger: Option<Stranger>) -> WireId {
+    pub(super) fn dial(&mut self, host: HostId, stranger: Option<Speech>) -> WireId {
         let wire = WireId(self.wires.len());
         let sniffs = self.is_traced && stranger.is_none();
-        let streams = [Stream::new(true, sniffs), Stream::new(false, sniffs)];
+        let streams = [Stream::new(End::Dialer, sniffs), Stream::new(End::Worker, sniffs)];
         self.wires.push(Wire { host, stranger, socket: None, streams });
         self.schedule(self.now + self.network.latency, Happening::Dials(wire));
         wire
@@ -181,16 +211,16 @@ impl World {
         if self.is_traced {
             self.sniff(wire, from, len);
         }
-        let other_version = self.host_mut(host).other_version;
-        let stream = self.wire(wire).end(from);
-        if let Some(version_at) = (PREAMBLE_LEN - 1).checked_sub(stream.sent)
-            && other_version
-            && version_at < len
-        {
-            let first = stream.taken.len() - len;
-            stream.taken[first + version_at] += 1;
+        if self.records && from == End::Dialer {
+            self.record(wire, len);
         }
-        stream.sent += len;
+        let stream = self.wire(wire).end(from);
+        stream.sent_bytes += len as u64;
+        if len > 0
+            && let Some(mangling) = stream.mangling.take()
+        {
+            mangling.apply(&mut stream.taken, len);
+        }
         stream.is_announced = !is_last;
         stream.last_arrival = stream.last_arrival.max(arrival);
         let at = stream.last_arrival;
@@ -201,29 +231,49 @@ impl World {
     fn sniff(&mut self, wire: WireId, from: End, len: usize) {
         let host = self.wire(wire).host;
         let stream = self.wire(wire).end(from);
-        let Some(mut link) = stream.sniffer.take() else { return };
+        let Some(mut sniffer) = stream.sniffer.take() else { return };
         let bytes = stream.taken[stream.taken.len() - len..].to_vec();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (who, text) = match from {
+            match from {
                 End::Dialer => {
-                    let message = link.receive::<CoordinatorMessage>(&mut rest);
-                    let message = message.expect("a coordinator sends what can be decoded");
-                    let text = message.map(|m| format!("to {host}: {}", trace::of_coordinator_message(&m)));
-                    (Speaker::Coordinator(host.group), text)
+                    if let Some(message) = sniffer.next::<CoordinatorMessage>(&mut rest) {
+                        let kind = trace::kind_of_coordinator_message(&message);
+                        let text = trace::of_coordinator_message(&message);
+                        self.say(Speaker::Coordinator(host.group), kind, || format!("to {host}: {text}"));
+                    }
                 }
                 End::Worker => {
-                    let message = link.receive::<WorkerMessage>(&mut rest);
-                    let message = message.expect("a worker sends what can be decoded");
-                    let text = message.map(|m| format!("says: {}", trace::of_worker_message(&m)));
-                    (Speaker::Host(host), text)
+                    if let Some(message) = sniffer.next::<WorkerMessage>(&mut rest) {
+                        let kind = trace::kind_of_worker_message(&message);
+                        self.say(host, kind, || format!("says: {}", trace::of_worker_message(&message)));
+                    }
                 }
-            };
-            if let Some(text) = text {
-                self.say(who, Kind::Message, || text);
             }
         }
-        self.wire(wire).end(from).sniffer = Some(link);
+        self.wire(wire).end(from).sniffer = Some(sniffer);
+    }
+
+    /// Keeps the last `len` bytes that the coordinator said on this connection.
+    fn record(&mut self, wire: WireId, len: usize) {
+        let host = self.wire(wire).host;
+        let stream = self.wires[wire.0].end(End::Dialer);
+        let is_first = stream.sent_bytes == 0;
+        let taken = &stream.taken[stream.taken.len() - len..];
+        let side = self.sides[host.group as usize].as_mut().expect("the group is there");
+        let recorded = &mut side.hosts[host.index].recorded;
+        if is_first {
+            recorded.clear();
+        }
+        if recorded.len() < RECORDED_MAX_LEN {
+            recorded.extend_from_slice(taken);
+        }
+    }
+
+    /// What the system of this end has counted.
+    pub(super) fn kernel_counters(&mut self, wire: WireId, end: End) -> Traffic {
+        let stream = self.wire(wire).end(end);
+        Traffic { sent_bytes: stream.sent_bytes, received_bytes: stream.received_bytes }
     }
 
     // --- what happens ---
@@ -232,13 +282,14 @@ impl World {
         let id = self.wire(wire).host;
         self.touch_worker(id);
         let now = self.host_now(id);
+        let entropy = self.random.bytes();
         let host = self.host_mut(id);
         let is_accepted = match &mut host.worker {
             Some(worker) if !host.refuses => {
                 let socket = ConnectionId(host.next_socket);
                 host.next_socket += 1;
                 host.sockets.insert(socket, wire);
-                worker.handle_accepted(socket, now);
+                worker.handle_accepted(socket, entropy, now);
                 self.wire(wire).socket = Some(socket);
                 self.wire(wire).end(End::Worker).is_open = true;
                 true
@@ -250,27 +301,19 @@ impl World {
 
     pub(super) fn answer(&mut self, wire: WireId, is_accepted: bool) {
         let host = self.wire(wire).host;
-        if let Some(Stranger { says, pace }) = self.wire(wire).stranger.clone() {
-            return self.speak(wire, &says, pace);
+        if let Some(speech) = self.wire(wire).stranger.take() {
+            self.speak(wire, &speech);
+            self.wire(wire).stranger = Some(speech);
+            return;
         }
         if !self.is_current(wire) || !self.wire(wire).end(End::Dialer).is_open {
             return;
         }
+        let entropy = self.random.bytes();
         self.tell_coordinator(host.group, |coordinator, now| match is_accepted {
-            true => coordinator.handle_connected(host.index, now),
+            true => coordinator.handle_connected(host.index, entropy, now),
             false => coordinator.handle_connection_failed(host.index, "connection refused", now),
         });
-    }
-
-    /// A stranger says everything that it has to say.
-    fn speak(&mut self, wire: WireId, says: &[u8], pace: Duration) {
-        Self::take(&mut self.wires, wire, End::Dialer, says);
-        let piece = if pace.is_zero() { says.len().max(1) } else { 1 };
-        let mut at = self.now + self.network.latency;
-        for bytes in says.chunks(piece) {
-            self.schedule(at, Happening::Arrives(wire, End::Worker, bytes.len()));
-            at = at + pace;
-        }
     }
 
     pub(super) fn arrive(&mut self, wire: WireId, end: End, len: usize) {
@@ -288,6 +331,7 @@ impl World {
             self.schedule(self.now + self.network.latency, Happening::Resets(wire, end.other()));
             return;
         }
+        self.wire(wire).end(end).received_bytes += len as u64;
         if !is_stranger {
             self.note(Observation::Arrived(host, end, len));
         }
@@ -338,3 +382,6 @@ impl World {
         }
     }
 }
+
+/// About how many bytes of a connection are kept.
+const RECORDED_MAX_LEN: usize = 2000;

@@ -4,7 +4,7 @@
 
 use super::World;
 use crate::model::HostId;
-use russula_proto::wire::{CoordinatorMessage, Position, WorkerMessage};
+use russula_proto::wire::{CoordinatorMessage, Goal, Position, WorkerMessage};
 use russula_proto::{Group, Timestamp, coordinator};
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub enum Kind {
     Socket,
     /// A message, when its last byte has left.
     Message,
+    /// A question for a clock, or the answer to one; there are many.
+    Clock,
     /// An event of a machine.
     Event,
     /// A program: started, asked to end, ended.
@@ -32,6 +34,8 @@ pub enum Speaker {
     Host(HostId),
     /// The repetition over both groups.
     Repetition,
+    /// The process that the coordinators live in.
+    Orchestrator,
     /// Whoever brings the faults.
     Outside,
 }
@@ -42,6 +46,7 @@ impl fmt::Display for Speaker {
             Self::Coordinator(group) => f.pad(&format!("{group}s")),
             Self::Host(host) => f.pad(&host.to_string()),
             Self::Repetition => f.pad("repetition"),
+            Self::Orchestrator => f.pad("runner"),
             Self::Outside => f.pad("outside"),
         }
     }
@@ -83,7 +88,11 @@ impl World {
     /// Adds a line to the trace, if there is one.
     pub(super) fn say(&mut self, who: impl Into<Speaker>, kind: Kind, text: impl FnOnce() -> String) {
         if self.is_traced {
-            self.trace.push(Entry { at: self.now, who: who.into(), kind, text: text() });
+            let entry = Entry { at: self.now, who: who.into(), kind, text: text() };
+            if let Some(reader) = self.reader {
+                reader(&entry);
+            }
+            self.trace.push(entry);
         }
     }
 }
@@ -102,13 +111,39 @@ pub(super) fn of_event(event: &coordinator::Event) -> String {
     }
 }
 
+/// What a message of a coordinator is about.
+pub(super) fn kind_of_coordinator_message(message: &CoordinatorMessage) -> Kind {
+    match message {
+        CoordinatorMessage::ReadClock(_) => Kind::Clock,
+        CoordinatorMessage::Hello(_) | CoordinatorMessage::Goal(_) | CoordinatorMessage::Finish => {
+            Kind::Message
+        }
+    }
+}
+
+/// What a message of a worker is about.
+pub(super) fn kind_of_worker_message(message: &WorkerMessage) -> Kind {
+    match message {
+        WorkerMessage::Clock(_) => Kind::Clock,
+        WorkerMessage::Welcome(_)
+        | WorkerMessage::Refused(_)
+        | WorkerMessage::Report(_)
+        | WorkerMessage::Farewell => Kind::Message,
+    }
+}
+
 /// A coordinator's message in words.
 pub(super) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
     match message {
-        CoordinatorMessage::Hello(hello) => format!("hello {}", hello.worker),
-        CoordinatorMessage::Goal(goal) => {
-            format!("goal {:?} of repetition {}, program {}", goal.target, goal.repetition, goal.program)
+        CoordinatorMessage::Hello(hello) => {
+            format!("hello, session {}, epoch {:#x}, ticket {}", hello.session, hello.epoch, hello.ticket)
         }
+        CoordinatorMessage::Goal(goal) => {
+            let start_at = goal.start_at.map_or(String::new(), |at| format!(", start at {at}"));
+            let Goal { repetition, program, target, .. } = goal;
+            format!("goal {target:?} of repetition {repetition}, program {program}{start_at}")
+        }
+        CoordinatorMessage::ReadClock(exchange) => format!("what does your clock say? ({exchange})"),
         CoordinatorMessage::Finish => "finish".into(),
     }
 }
@@ -117,20 +152,21 @@ pub(super) fn of_coordinator_message(message: &CoordinatorMessage) -> String {
 pub(super) fn of_worker_message(message: &WorkerMessage) -> String {
     match message {
         WorkerMessage::Welcome(welcome) => format!(
-            "welcome, session {}, {} programs, version {}",
-            welcome.session, welcome.programs, welcome.program_version
+            "welcome, session {}, takeovers {}, {} programs, version {}",
+            welcome.memory.session, welcome.memory.takeovers, welcome.programs, welcome.program_version
         ),
         WorkerMessage::Refused(refusal) => format!("refused: {refusal}"),
         WorkerMessage::Report(report) => {
             let ending = match &report.position {
-                Position::Ended(ending) => format!(" ({ending})"),
-                Position::Idle
-                | Position::Ready
-                | Position::Starting
-                | Position::Running
-                | Position::Released => String::new(),
+                Position::Ended(ending) | Position::Released(ending) => format!(" ({ending})"),
+                Position::Idle | Position::Ready | Position::Starting | Position::Running => String::new(),
             };
-            format!("report {:?}{ending} in repetition {}", report.position.stage(), report.repetition)
+            let quiet =
+                report.quiet.map_or(String::new(), |quiet| format!(", {} bytes in its window", quiet.bytes));
+            let stage = report.position.stage();
+            format!("report {stage:?}{ending} in repetition {}{quiet}", report.repetition)
         }
+        WorkerMessage::Clock(reading) => format!("its clock says {} ({})", reading.at, reading.exchange),
+        WorkerMessage::Farewell => "farewell".into(),
     }
 }
