@@ -2,6 +2,7 @@
 
 use super::READ_BUFFER_LEN;
 use super::socket::{Readable, Received, Socket};
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::entropy;
 use crate::sock_diag::KernelSockets;
@@ -19,6 +20,7 @@ const LISTENER: Token = Token(0);
 /// The token that [`Programs`] may register one source with.
 const PROGRAM: Token = Token(1);
 const SHUTDOWN: Token = Token(2);
+const ALARM: Token = Token(3);
 const FIRST_CONNECTION: u64 = 16;
 
 /// Most connections accepted before the established ones get their turn again, so that a storm of
@@ -72,6 +74,7 @@ pub enum ProgramsWake {
 #[derive(Debug)]
 pub struct WorkerDriver<P> {
     poll: Poll,
+    alarm: Alarm,
     clock: Clock,
     listener: TcpListener,
     accept_again: Option<Timestamp>,
@@ -89,13 +92,15 @@ impl<P: Programs> WorkerDriver<P> {
     /// Listens at `address`; port 0 lets the kernel choose.
     ///
     /// # Errors
-    /// If the address cannot be bound.
+    /// If the address cannot be bound, or the system is out of file descriptors.
     pub fn bind(address: SocketAddr, worker: Worker, programs: P) -> io::Result<Self> {
         let poll = Poll::new()?;
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         let mut listener = TcpListener::bind(address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             poll,
+            alarm,
             clock: Clock::start(),
             listener,
             accept_again: None,
@@ -143,7 +148,8 @@ impl<P: Programs> WorkerDriver<P> {
             if let Some(reason) = self.finished {
                 return Ok(reason);
             }
-            let timeout = self.timeout(wait);
+            let next_wake = self.next_wake(wait);
+            let timeout = self.alarm.set(next_wake);
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -153,6 +159,7 @@ impl<P: Programs> WorkerDriver<P> {
                 match event.token() {
                     LISTENER => self.accept(),
                     PROGRAM => {}
+                    ALARM => self.alarm.handle_ready(),
                     SHUTDOWN => {
                         if shutdown.is_requested() {
                             self.worker.handle_shutdown(self.clock.now());
@@ -171,10 +178,10 @@ impl<P: Programs> WorkerDriver<P> {
         }
     }
 
-    fn timeout(&self, wait: Option<Timestamp>) -> Option<Duration> {
-        let core = [wait, self.accept_again].into_iter().flatten().min().map(|at| self.clock.until(at));
-        let programs = self.programs.next_wake().map(|at| at.saturating_duration_since(Instant::now()));
-        [core, programs].into_iter().flatten().min()
+    /// When the worker has to be awake, whatever happens.
+    fn next_wake(&self, wait: Option<Timestamp>) -> Option<Instant> {
+        let core = [wait, self.accept_again].into_iter().flatten().min();
+        [core.and_then(|at| self.clock.instant(at)), self.programs.next_wake()].into_iter().flatten().min()
     }
 
     /// Carries out what the worker wants, and tells it what became of its program, until both are at rest.

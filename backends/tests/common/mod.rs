@@ -105,6 +105,19 @@ impl WorkerPlan {
         }
     }
 
+    /// Worker `index` by itself, without sockets.
+    pub(crate) fn worker(&self, index: u16) -> Worker {
+        static NEXT_SESSION: AtomicU64 = AtomicU64::new(1);
+        Worker::new(WorkerConfig {
+            identity: Identity { run: self.run.clone(), group: self.group, index },
+            session: NEXT_SESSION.fetch_add(1, Ordering::Relaxed),
+            work: russula_proto::Work::default(),
+            programs: 1,
+            program_version: Text::tail_of("no-op 1"),
+            limits: self.limits,
+        })
+    }
+
     /// Starts the workers; they listen when this returns.
     pub(crate) fn start(&self) -> Workers {
         self.start_after(|_| ()).0
@@ -192,18 +205,9 @@ struct BoundWorker {
 
 impl BoundWorker {
     fn new(plan: &WorkerPlan, index: u16) -> Self {
-        static NEXT_SESSION: AtomicU64 = AtomicU64::new(1);
-        let config = WorkerConfig {
-            identity: Identity { run: plan.run.clone(), group: plan.group, index },
-            session: NEXT_SESSION.fetch_add(1, Ordering::Relaxed),
-            work: russula_proto::Work::default(),
-            programs: 1,
-            program_version: Text::tail_of("no-op 1"),
-            limits: plan.limits,
-        };
         let starts = Starts::default();
         let no_op = NoOp::new(plan.group, plan.stderr_tail_len, starts.clone());
-        let driver = WorkerDriver::bind(plan.address, Worker::new(config), no_op).expect("a free port");
+        let driver = WorkerDriver::bind(plan.address, plan.worker(index), no_op).expect("a free port");
         let driver = match plan.read_buffer_len {
             Some(len) => driver.with_read_buffer(len),
             None => driver,

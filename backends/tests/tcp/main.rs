@@ -10,6 +10,7 @@ mod broken_paths;
 mod readiness;
 mod strangers;
 mod takeover;
+mod wakeups;
 mod workflows;
 
 use backends::tcp::{Coordinators, GroupId, Notice};

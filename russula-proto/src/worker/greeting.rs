@@ -87,6 +87,9 @@ impl Worker {
     fn detach(&mut self, connection: ConnectionId, now: Timestamp) {
         if self.connections.attached() == Some(connection) {
             self.past_control_bytes = self.control_bytes();
+            if self.farewell == Farewell::Said && !self.is_flushed(connection) {
+                self.farewell = Farewell::Due;
+            }
             self.event(Event::Detached(connection));
             self.orphaned_at = Some(now + self.config.limits.orphan);
         }

@@ -1,0 +1,7 @@
+//! Corners of the protocol that are easily got wrong, one machine or one small run at a time.
+
+#[path = "../by_hand/mod.rs"]
+mod by_hand;
+
+mod found;
+mod messages;
