@@ -6,7 +6,7 @@
 mod command;
 mod words;
 
-use crate::harness::{Kind, World};
+use sim::world::{Kind, World};
 
 /// A world that is driven by lines of text.
 pub(crate) struct Scenario {
@@ -20,7 +20,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn new() -> Self {
-        Self { world: World::new(0), shown: 0, out: String::new(), hidden: vec![Kind::Socket] }
+        Self { world: World::traced(0), shown: 0, out: String::new(), hidden: vec![Kind::Socket] }
     }
 
     /// What happened since the last call.
@@ -30,12 +30,12 @@ impl Scenario {
     }
 
     fn copy_log(&mut self) {
-        for entry in &self.world.log[self.shown..] {
+        for entry in &self.world.trace[self.shown..] {
             if !self.hidden.contains(&entry.kind) {
                 self.out.push_str(&entry.to_string());
                 self.out.push('\n');
             }
         }
-        self.shown = self.world.log.len();
+        self.shown = self.world.trace.len();
     }
 }

@@ -26,8 +26,10 @@
 
 use super::Scenario;
 use super::words::{Words, duration, number};
-use crate::harness::{GroupOptions, HostId, Kind, Script, Split, Starts};
 use russula_proto::{Coordinator, Exit, Group, RepetitionPhase, StartFailure, Text, Timestamp};
+use sim::HostId;
+use sim::model::End;
+use sim::world::{GroupOptions, Hold, Kind, Script, Split, Starts};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -115,16 +117,13 @@ impl Scenario {
     fn host_command(&mut self, command: &str, mut words: Words) -> Result<(), String> {
         let act: fn(&mut Self, HostId) = match command {
             "cut" => |s, host| s.world.cut(host),
-            "cut-unnoticed" => |s, host| s.world.cut_unnoticed_by_worker(host),
-            "refuse" => |s, host| s.world.host(host).refuses = true,
-            "accept" => |s, host| s.world.host(host).refuses = false,
-            "hold" => |s, host| s.world.hold(host),
+            "cut-unnoticed" => |s, host| s.world.cut_noticed_by(host, End::Dialer),
+            "refuse" => |s, host| s.world.refuse(host, true),
+            "accept" => |s, host| s.world.refuse(host, false),
+            "hold" => |s, host| s.world.hold(host, Hold::ALL),
             "release" => |s, host| s.world.release(host),
             "crash" => |s, host| s.world.crash(host),
-            "restart" => |s, host| {
-                s.world.crash(host);
-                s.world.host(host).restart_worker();
-            },
+            "restart" => |s, host| s.world.restart(host),
             "shutdown" => |s, host| s.world.shut_down(host),
             "other-version" => |s, host| s.world.host(host).other_version = true,
             _ => return Err("no such command".into()),
@@ -165,7 +164,7 @@ impl Scenario {
                 ("latency", value) => self.world.network.latency = duration(value)?,
                 ("split", "whole") => self.world.network.split = Split::Whole,
                 ("split", "bytes") => self.world.network.split = Split::Bytes,
-                ("split", "random") => self.world.network.split = Split::Random,
+                ("split", "random") => self.world.network.split = Split::UpTo(40),
                 _ => return Err(format!("no option {key}={value}")),
             }
         }
@@ -209,7 +208,7 @@ impl Scenario {
                 _ => return Err(format!("no option {key:?}")),
             }
         }
-        self.world.host(host).restart_worker();
+        self.world.restart(host);
         Ok(())
     }
 

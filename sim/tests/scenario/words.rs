@@ -1,7 +1,7 @@
 //! A command line, cut into words.
 
-use crate::harness::HostId;
 use russula_proto::{Group, Milestone};
+use sim::HostId;
 use std::time::Duration;
 
 /// The words of a line, taken from the front.

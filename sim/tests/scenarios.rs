@@ -9,10 +9,9 @@
 //! the log since the last block, up to an empty line
 //! ```
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p russula-proto --test scenarios` writes the logs anew; whoever does so reads
+//! `UPDATE_GOLDEN=1 cargo test -p sim --test scenarios` writes the logs anew; whoever does so reads
 //! them before they are committed. The commands are in `scenario/command.rs`.
 
-mod harness;
 mod scenario;
 
 use scenario::Scenario;
@@ -45,7 +44,7 @@ fn every_scenario_leads_to_its_log() {
     assert!(
         differences.is_empty(),
         "the log is not the expected one ('-' expected, '+' actual).\n{differences}\n\
-         If the change is meant: UPDATE_GOLDEN=1 cargo test -p russula-proto --test scenarios"
+         If the change is meant: UPDATE_GOLDEN=1 cargo test -p sim --test scenarios"
     );
 }
 

@@ -4,10 +4,10 @@
 //! bytes that wait are announced) is checked by the harness after every single input, so that every test in
 //! this folder checks it.
 
-mod harness;
-
-use harness::{Fact, GroupOptions, HostId, Kind, Script, Split, Starts, World};
 use russula_proto::{Exit, Group, RepetitionPhase, Stage, StartFailure};
+use sim::HostId;
+use sim::model::{End, Observation};
+use sim::world::{GroupOptions, Kind, Script, Split, Starts, World};
 use std::time::Duration;
 
 const SERVER: HostId = HostId { group: Group::Server, index: 0 };
@@ -33,7 +33,7 @@ const STORIES: [Story; 6] = [
     ("connections break", |world| {
         world.run_for(Duration::from_millis(200));
         world.cut(CLIENT);
-        world.cut_unnoticed_by_worker(SERVER);
+        world.cut_noticed_by(SERVER, End::Dialer);
     }),
     ("the user interrupts", |world| {
         world.run_for(Duration::from_millis(200));
@@ -47,7 +47,7 @@ fn the_split_of_the_bytes_makes_no_difference() {
         let whole = tell(story, Split::Whole, 0, 1);
         assert_eq!(by_speaker(&tell(story, Split::Bytes, 0, 1)), by_speaker(&whole), "{name}, byte by byte");
         for seed in 0..20 {
-            let random = tell(story, Split::Random, seed, 1);
+            let random = tell(story, Split::UpTo(40), seed, 1);
             assert_eq!(by_speaker(&random), by_speaker(&whole), "{name}, seed {seed}");
         }
     }
@@ -67,13 +67,13 @@ fn every_input_may_be_repeated() {
 fn the_connections_are_silent_while_all_clients_run() {
     for split in [Split::Whole, Split::Bytes] {
         let world = tell(|_| {}, split, 0, 1);
-        let runs =
-            |fact: &Fact| matches!(fact, Fact::Heard(host, Stage::Running) if host.group == Group::Client);
+        let runs = |fact: &Observation| matches!(fact, Observation::Heard(host, Stage::Running) if host.group == Group::Client);
         let opens = world.history.iter().rposition(|(_, fact)| runs(fact)).unwrap();
-        let closes = world.history.iter().position(|(_, fact)| matches!(fact, Fact::Ended(..))).unwrap();
+        let closes =
+            world.history.iter().position(|(_, fact)| matches!(fact, Observation::Ended(..))).unwrap();
         let (from, to) = (world.history[opens].0, world.history[closes].0);
         assert!(to.since(from) > Duration::from_millis(400), "the window is a real one: {from} to {to}");
-        let carries = |fact: &Fact| matches!(fact, Fact::Sent(..) | Fact::Arrived(..));
+        let carries = |fact: &Observation| matches!(fact, Observation::Sent(..) | Observation::Arrived(..));
         let carried = world.history[opens..closes].iter().filter(|(_, fact)| carries(fact)).count();
         assert_eq!(carried, 0, "{split:?}");
     }
@@ -81,7 +81,7 @@ fn the_connections_are_silent_while_all_clients_run() {
 
 /// A world of two servers and two clients in which `story` happens, up to the end of the run.
 fn tell(story: impl Fn(&mut World), split: Split, seed: u64, times: usize) -> World {
-    let mut world = World::new(seed);
+    let mut world = World::traced(seed);
     (world.network.split, world.times) = (split, times);
     for group in [Group::Server, Group::Client] {
         world.add_group(group, &GroupOptions::of(2));
@@ -93,17 +93,16 @@ fn tell(story: impl Fn(&mut World), split: Split, seed: u64, times: usize) -> Wo
     story(&mut world);
     let over = |world: &World| world.phase() == Some(RepetitionPhase::Over);
     assert!(world.run_until(Duration::from_secs(60), over), "{}", world.text());
-    for group in [Group::Server, Group::Client] {
-        world.with_coordinator(group, |coordinator, now| coordinator.finish(now));
-    }
+    world.finish();
     world.run_until_idle();
+    assert!(world.breaches.is_empty(), "{:?}", world.breaches);
     world
 }
 
 /// The log, sorted by who speaks: pieces that arrive in the same moment may make machines take turns in
 /// another order, and a machine tells of what it has taken only when a piece is at its end.
 fn by_speaker(world: &World) -> Vec<String> {
-    let mut entries: Vec<_> = world.log.iter().filter(|entry| entry.kind != Kind::Message).collect();
-    entries.sort_by_key(|entry| (entry.who.clone(), entry.at));
+    let mut entries: Vec<_> = world.trace.iter().filter(|entry| entry.kind != Kind::Message).collect();
+    entries.sort_by_key(|entry| (entry.who, entry.at));
     entries.into_iter().map(|entry| entry.to_string()).collect()
 }
