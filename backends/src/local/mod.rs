@@ -164,9 +164,17 @@ impl LocalHosts {
         };
         let listen = SocketAddr::new(host, 0).to_string();
         let index_text = index.to_string();
-        let place =
-            [group.name(), "--exit-with-stdin", "--key-file", "-", "--listen", &listen, "--index", &index_text]
-                .map(OsString::from);
+        let place = [
+            group.name(),
+            "--exit-with-stdin",
+            "--key-file",
+            "-",
+            "--listen",
+            &listen,
+            "--index",
+            &index_text,
+        ]
+        .map(OsString::from);
         let args = plan.worker_args.iter().chain(&place).chain(&plan.common_args).chain(group_args).cloned();
         let args: Vec<OsString> = args.chain(own_args.iter().map(OsString::from)).collect();
         let log = plan.out.join(crate::layout::worker_log(group, &host.to_string()));

@@ -1,8 +1,8 @@
 //! A non-blocking TCP stream: every call moves as many bytes as the kernel takes.
 
+use crate::sock_diag::KernelSockets;
 use mio::event::Event;
 use mio::net::TcpStream;
-use crate::sock_diag::KernelSockets;
 use mio::{Interest, Registry, Token};
 use russula_proto::Traffic;
 use rustix::net::sockopt;

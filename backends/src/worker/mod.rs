@@ -135,7 +135,11 @@ fn keep_ending(worker: &Worker, path: &Path) {
     match written.and_then(|()| std::fs::write(path, format!("{record:#}\n"))) {
         Ok(()) => error!("repetition {}: {text}; see {}", worker.repetition(), path.display()),
         Err(error) => {
-            error!("repetition {}: {text}; it cannot be kept in {}: {error}", worker.repetition(), path.display());
+            error!(
+                "repetition {}: {text}; it cannot be kept in {}: {error}",
+                worker.repetition(),
+                path.display()
+            );
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::drivers::{DriverArg, DriverArgError, DriverEntry};
 use crate::drivers::Role;
-use crate::key_file::{self, KeyError};
 use crate::durations::{parse_interval, parse_limit};
+use crate::key_file::{self, KeyError};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::work;
 use clap::{Parser, ValueEnum};
