@@ -17,27 +17,38 @@ pub(crate) struct ByHand {
 impl ByHand {
     /// Dials the worker `peer`, and returns when both sides have shown that they have the key.
     pub(crate) fn dial(address: SocketAddr, peer: &Identity) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        let link = Link::dialed(&KEY, peer, entropy());
-        Self { stream, link }.shake_hands()
+        let mut dialed = Self::begin(address, peer);
+        dialed.shake_hands();
+        dialed
+    }
+
+    /// Dials the worker `peer` and sends the request.
+    pub(crate) fn begin(address: SocketAddr, peer: &Identity) -> Self {
+        let mut dialed = Self::new(TcpStream::connect(address).unwrap(), Link::dialed(&KEY, peer, entropy()));
+        dialed.flush();
+        dialed
     }
 
     /// Answers a coordinator as the worker `own`, whose ticket is 0.
     pub(crate) fn answer(stream: TcpStream, own: &Identity) -> Self {
-        let link = Link::accepted(&KEY, own, entropy(), 0);
-        Self { stream, link }.shake_hands()
+        let mut answering = Self::new(stream, Link::accepted(&KEY, own, entropy(), 0));
+        answering.shake_hands();
+        answering
     }
 
-    fn shake_hands(mut self) -> Self {
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        self.stream.set_nodelay(true).unwrap();
-        self.flush();
+    fn new(stream: TcpStream, link: Link) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, link }
+    }
+
+    /// Waits until the other side has shown that it has the key.
+    pub(crate) fn shake_hands(&mut self) {
         while !self.link.is_open() {
             let early = self.receive::<CoordinatorMessage>();
             assert!(early.is_none(), "{early:?} before the handshake");
         }
         self.flush();
-        self
     }
 
     /// Sends a message.
