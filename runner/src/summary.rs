@@ -95,18 +95,28 @@ pub struct RepetitionSummary {
 }
 
 impl RepetitionSummary {
-    /// A repetition of which nothing is known but how it ended.
-    pub fn lost(status: Status, duration_s: f64, error: String) -> Self {
+    /// A repetition of which nothing is known but how it ended, and its hosts.
+    pub fn new(
+        status: Status,
+        duration_s: f64,
+        servers: Vec<HostSummary>,
+        clients: Vec<HostSummary>,
+    ) -> Self {
         Self {
             status,
             duration_s,
-            error: Some(error),
+            error: None,
             suspect: vec![],
             start: None,
             quiet_window: None,
-            servers: vec![],
-            clients: vec![],
+            servers,
+            clients,
         }
+    }
+
+    /// A repetition of which nothing is known but how it ended.
+    pub fn lost(status: Status, duration_s: f64, error: String) -> Self {
+        Self { error: Some(error), ..Self::new(status, duration_s, vec![], vec![]) }
     }
 }
 

@@ -256,6 +256,9 @@ mod tests {
             status: Status::Ok,
             duration_s: 2.31,
             error: None,
+            suspect: vec![],
+            start: None,
+            quiet_window: None,
             servers: vec![host("127.0.1.1", 1_000, 500_000_000), host("127.0.1.2", 1_000, 500_000_000)],
             clients: vec![host("127.0.2.1", 1_000_000_000, 2_000)],
         };
