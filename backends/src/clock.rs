@@ -22,6 +22,11 @@ impl Clock {
         Timestamp::from_micros(micros)
     }
 
+    /// When the reading is `at`; `None` if the system cannot tell a time so far ahead.
+    pub fn instant(&self, at: Timestamp) -> Option<Instant> {
+        self.zero.checked_add(Duration::from_micros(at.as_micros()))
+    }
+
     /// The time from now until `at`; zero if it has passed. Rounded up, so that whoever waits so long
     /// does not wake before it.
     pub fn until(&self, at: Timestamp) -> Duration {
@@ -48,6 +53,18 @@ fn session_without_entropy() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_an_instant_the_reading_has_come() {
+        let clock = Clock::start();
+        let at = clock.now() + Duration::from_micros(100);
+        let instant = clock.instant(at).expect("soon");
+        while Instant::now() < instant {}
+        assert!(clock.now() >= at);
+        assert!(
+            clock.instant(Timestamp::ZERO).is_some_and(|zero| zero <= instant - Duration::from_micros(100))
+        );
+    }
 
     #[test]
     fn two_sessions_differ() {

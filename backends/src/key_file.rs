@@ -118,6 +118,14 @@ pub fn create(path: &Path) -> Result<Key, KeyError> {
     }
 }
 
+/// A key that is in no file.
+///
+/// # Errors
+/// [`KeyError::Entropy`].
+pub fn generate() -> Result<Key, KeyError> {
+    entropy::bytes().map(Key::from_bytes).map_err(KeyError::Entropy)
+}
+
 /// Reads the key in the file at `path`; the newline at its end may be missing.
 ///
 /// # Errors
@@ -228,13 +236,13 @@ mod tests {
         let directory = directory();
         let path = directory.path().join("key");
         let key = create(&path).expect("made");
-        assert_eq!(read(&path).expect("read"), key);
+        assert_eq!(read(&path).expect("read").as_bytes(), key.as_bytes());
         let metadata = fs::metadata(&path).expect("it is there");
         // A umask can take more away, but not give anything back.
         assert_eq!(metadata.mode() & 0o077, 0);
         assert_eq!(metadata.len(), LINE_LEN as u64);
         let another = directory.path().join("another");
-        assert_ne!(create(&another).expect("made"), key);
+        assert_ne!(create(&another).expect("made").as_bytes(), key.as_bytes());
     }
 
     #[test]
@@ -328,7 +336,7 @@ mod tests {
         assert_eq!(stream, format!("{}\n", "a5".repeat(32)).as_bytes());
         stream.extend_from_slice(b"what follows");
         let mut rest = stream.as_slice();
-        assert_eq!(read_from(&mut rest).expect("a key"), key);
+        assert_eq!(read_from(&mut rest).expect("a key").as_bytes(), key.as_bytes());
         assert_eq!(rest, b"what follows");
     }
 

@@ -1,8 +1,10 @@
 //! Everything that touches the outside world: sockets, processes, files, hosts.
 //!
-//! Architecture invariant: what only Linux has (pidfd, `/proc`, `sock_diag`) is in `process`, `local`, `worker`,
-//! `sock_diag` and the collector's sampler. The rest is for the orchestrator as well, which may run on another system.
+//! Architecture invariant: what only Linux has (pidfd, `/proc`, `sock_diag`, timerfd) is in `process`, `local`, `worker`,
+//! `sock_diag`, `alarm` and the collector's sampler. The rest is for the orchestrator as well, which may run on another
+//! system.
 
+pub mod alarm;
 #[cfg(target_os = "linux")]
 mod bound_ports;
 pub mod clock;

@@ -13,9 +13,6 @@ mod link;
 mod messages;
 mod round_trip;
 mod strangers;
-#[path = "../../sim/src/toy_suite.rs"]
-#[expect(unreachable_pub, reason = "it is public in its own crate")]
-mod toy_suite;
 mod worker;
 
 pub use coordinator::coordinator;

@@ -121,6 +121,11 @@ impl FrameReader {
         self.prefix_len > 0
     }
 
+    /// Bytes that have arrived of a frame that is not complete, with its length field.
+    pub fn partial_len(&self) -> usize {
+        self.prefix_len + self.payload.len()
+    }
+
     /// Bytes held at this moment.
     pub fn buffered(&self) -> usize {
         self.payload.capacity()
