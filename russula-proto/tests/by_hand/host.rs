@@ -96,7 +96,12 @@ impl Host {
         self.worker.handle_program_ended(outcome(exit), self.clock(now));
     }
 
-    pub(super) fn step(&mut self, index: usize, coordinator: &mut Coordinator, now: Timestamp) -> bool {
+    pub(super) fn step(
+        &mut self,
+        index: usize,
+        mut coordinator: Option<&mut Coordinator>,
+        now: Timestamp,
+    ) -> bool {
         let mut any = false;
         loop {
             match self.worker.poll_output() {
@@ -108,10 +113,14 @@ impl Host {
                     let len = self.lets_through.unwrap_or(bytes.len()).min(bytes.len());
                     self.lets_through = self.lets_through.map(|left| left - len);
                     self.held.extend_from_slice(&bytes[len..]);
-                    coordinator.handle_bytes(index, &bytes[..len], now);
+                    if let Some(coordinator) = &mut coordinator {
+                        coordinator.handle_bytes(index, &bytes[..len], now);
+                    }
                 }
                 worker::Output::Close(socket) => {
-                    if self.socket == Some(socket) {
+                    if self.socket == Some(socket)
+                        && let Some(coordinator) = &mut coordinator
+                    {
                         coordinator.handle_end(index, now);
                     }
                 }

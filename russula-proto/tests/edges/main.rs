@@ -10,4 +10,5 @@ mod found;
 mod messages;
 mod starting;
 mod strangers;
+mod taking_over;
 mod window;
