@@ -60,6 +60,11 @@ pub fn worker_log(group: Group, host: &str) -> PathBuf {
     Path::new("logs").join(format!("{group}-{host}.log"))
 }
 
+/// How the driver of a worker ended whose coordinator never came back, relative to its output directory.
+pub fn orphan_ending(group: Group, host: &str) -> PathBuf {
+    Path::new("logs").join(format!("{group}-{host}.orphan.json"))
+}
+
 fn suffix(round: u32) -> String {
     if round > 1 { format!("-r{round}") } else { String::new() }
 }

@@ -10,7 +10,7 @@ use crate::hosts::{Host, Hosts, LostHost};
 use crate::tcp::Coordinators;
 use mio::Token;
 use mio::unix::SourceFd;
-use russula_proto::Group;
+use russula_proto::{Group, Key};
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,6 +43,8 @@ pub struct LocalPlan {
     pub server_args: Vec<OsString>,
     /// Likewise for the clients.
     pub client_args: Vec<OsString>,
+    /// The key of the run, which the workers get through their stdin.
+    pub key: Key,
     /// Where the workers' logs go.
     pub out: PathBuf,
     /// How many servers.
@@ -161,12 +163,22 @@ impl LocalHosts {
             Group::Probe => &[],
         };
         let listen = SocketAddr::new(host, 0).to_string();
-        let place = [group.name(), "--exit-with-stdin", "--listen", &listen, "--index", &index.to_string()]
-            .map(OsString::from);
+        let index_text = index.to_string();
+        let place = [
+            group.name(),
+            "--exit-with-stdin",
+            "--key-file",
+            "-",
+            "--listen",
+            &listen,
+            "--index",
+            &index_text,
+        ]
+        .map(OsString::from);
         let args = plan.worker_args.iter().chain(&place).chain(&plan.common_args).chain(group_args).cloned();
         let args: Vec<OsString> = args.chain(own_args.iter().map(OsString::from)).collect();
         let log = plan.out.join(crate::layout::worker_log(group, &host.to_string()));
-        let worker = WorkerProcess::start(&plan.worker, &args, group, index, host, &log)
+        let worker = WorkerProcess::start(&plan.worker, &args, &plan.key, group, index, host, &log)
             .map_err(|source| LocalError::Start { group, host, source })?;
         self.workers.push(worker);
         Ok(())
@@ -204,6 +216,10 @@ impl Hosts for LocalHosts {
 
     fn share_run_directory(&self) -> bool {
         true
+    }
+
+    fn outlive_the_orchestrator(&self) -> bool {
+        false
     }
 
     fn release(&mut self) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! A worker on this machine, as the process that started it sees it.
 
 use crate::hosts::LostHost;
+use crate::key_file;
 use crate::worker::LISTENING;
-use russula_proto::Group;
+use russula_proto::{Group, Key};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::OsString;
@@ -46,6 +47,7 @@ impl WorkerProcess {
     pub(super) fn start(
         program: &Path,
         args: &[OsString],
+        key: &Key,
         group: Group,
         index: usize,
         host: IpAddr,
@@ -69,7 +71,11 @@ impl WorkerProcess {
                 return Err(error.into());
             }
         };
-        let (lifeline, stdout) = (child.stdin.take(), child.stdout.take());
+        let (mut lifeline, stdout) = (child.stdin.take(), child.stdout.take());
+        if let Some(stdin) = &mut lifeline {
+            // One line fits into any pipe. Where it fails the worker is gone, which shows when it does not listen.
+            let _ = key_file::write_to(stdin, key);
+        }
         let log = log.to_owned();
         Ok(Self { group, index, host, child, pidfd, lifeline, stdout, log, ended: None, loss_told: false })
     }

@@ -26,8 +26,6 @@ mod log_watch;
 mod logs;
 mod proc_fs;
 mod readiness;
-mod sock_diag;
-mod socket;
 mod sockets;
 mod tail;
 mod wait;

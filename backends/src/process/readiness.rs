@@ -2,9 +2,9 @@
 
 use super::launch::Listen;
 use super::proc_fs;
-use super::socket::{Socket, Transport};
 use super::sockets;
 use crate::bound_ports::{is_bound_anywhere, is_bound_at};
+use crate::sock_diag::{Socket, Transport};
 use russula_proto::StartFailure;
 use rustix::process::Pid;
 use std::collections::BTreeSet;

@@ -1,8 +1,7 @@
 //! The sockets of this host as the kernel lists them in `/proc/net/{tcp,tcp6,udp,udp6}` (`proc_net_tcp` in the
 //! documentation of the kernel).
 
-use super::sock_diag;
-use super::socket::{Family, Socket, Transport};
+use crate::sock_diag::{self, Family, Socket, Transport};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

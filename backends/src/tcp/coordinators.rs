@@ -3,6 +3,8 @@
 use super::READ_BUFFER_LEN;
 use super::socket::{Readable, Received, Socket};
 use crate::clock::Clock;
+use crate::entropy;
+use crate::sock_diag::KernelSockets;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
 use russula_proto::coordinator::{Event, Output};
@@ -50,6 +52,8 @@ pub struct Coordinators {
     groups: Vec<Group>,
     notices: VecDeque<Notice>,
     buffer: Vec<u8>,
+    /// `None` if the kernel does not tell its counters.
+    kernel: Option<KernelSockets>,
 }
 
 #[derive(Debug)]
@@ -71,6 +75,9 @@ impl Coordinators {
             groups: Vec::new(),
             notices: VecDeque::new(),
             buffer: vec![0; READ_BUFFER_LEN],
+            kernel: KernelSockets::open()
+                .inspect_err(|error| tracing::debug!("the quiet window cannot be checked: {error}"))
+                .ok(),
         })
     }
 
@@ -246,6 +253,7 @@ impl Coordinators {
                 }
                 Output::Transmit(index) => group.send(index, &self.clock, &self.poll),
                 Output::Close(index) => group.close(index, &self.poll),
+                Output::CheckKernel(index) => group.check_kernel(index, self.kernel.as_mut()),
                 Output::Event(event) => self.notices.push_back(Notice::Event(id, event)),
                 Output::Wait(until) => return until,
             }
@@ -268,7 +276,10 @@ impl Group {
     fn connect(&mut self, index: usize, clock: &Clock, poll: &Poll) {
         let Some(socket) = &mut self.sockets[index] else { return };
         match socket.finish_connecting() {
-            Ok(true) => self.coordinator.handle_connected(index, clock.now()),
+            Ok(true) => match entropy::bytes() {
+                Ok(entropy) => self.coordinator.handle_connected(index, entropy, clock.now()),
+                Err(error) => self.fail(index, &format!("no randomness: {error}"), clock, poll),
+            },
             Ok(false) => {}
             Err(error) => {
                 let error = dial_error(self.addresses[index], &error);
@@ -308,6 +319,13 @@ impl Group {
                 }
                 Err(error) => return self.fail(index, &error.to_string(), clock, poll),
             }
+        }
+    }
+
+    fn check_kernel(&mut self, index: usize, kernel: Option<&mut KernelSockets>) {
+        let socket = self.sockets[index].as_ref();
+        if let Some(traffic) = kernel.zip(socket).and_then(|(kernel, socket)| socket.kernel_traffic(kernel)) {
+            self.coordinator.handle_kernel_counters(index, traffic);
         }
     }
 

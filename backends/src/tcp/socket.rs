@@ -1,8 +1,10 @@
 //! A non-blocking TCP stream: every call moves as many bytes as the kernel takes.
 
+use crate::sock_diag::KernelSockets;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use russula_proto::Traffic;
 use rustix::net::sockopt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -124,6 +126,23 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// What the kernel has counted of the bytes that this socket has taken and given. `None` if it cannot say.
+    pub(super) fn kernel_traffic(&self, kernel: &mut KernelSockets) -> Option<Traffic> {
+        /// Between the two questions something may arrive; then both are asked again.
+        const ATTEMPTS: usize = 3;
+
+        let (local, peer) = (self.stream.local_addr().ok()?, self.stream.peer_addr().ok()?);
+        for _ in 0..ATTEMPTS {
+            let unread = rustix::io::ioctl_fionread(&self.stream).ok()?;
+            let counters = kernel.counters(local, peer).ok()?;
+            if rustix::io::ioctl_fionread(&self.stream).ok()? == unread {
+                let received_bytes = counters.received_bytes.checked_sub(unread)?;
+                return Some(Traffic { sent_bytes: counters.sent_bytes, received_bytes });
+            }
+        }
+        None
     }
 
     /// Takes the socket out of the poll; dropping it closes it.

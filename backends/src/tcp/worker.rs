@@ -2,11 +2,14 @@
 
 use super::READ_BUFFER_LEN;
 use super::socket::{Readable, Received, Socket};
+use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::entropy;
+use crate::sock_diag::KernelSockets;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token};
 use russula_proto::worker::{Finish, Output};
-use russula_proto::{ConnectionId, Outcome, StartFailure, Timestamp, Worker};
+use russula_proto::{ConnectionId, Entropy, Outcome, StartFailure, Timestamp, Worker};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -17,6 +20,7 @@ const LISTENER: Token = Token(0);
 /// The token that [`Programs`] may register one source with.
 const PROGRAM: Token = Token(1);
 const SHUTDOWN: Token = Token(2);
+const ALARM: Token = Token(3);
 const FIRST_CONNECTION: u64 = 16;
 
 /// Most connections accepted before the established ones get their turn again, so that a storm of
@@ -70,6 +74,7 @@ pub enum ProgramsWake {
 #[derive(Debug)]
 pub struct WorkerDriver<P> {
     poll: Poll,
+    alarm: Alarm,
     clock: Clock,
     listener: TcpListener,
     accept_again: Option<Timestamp>,
@@ -79,19 +84,23 @@ pub struct WorkerDriver<P> {
     next_connection: u64,
     finished: Option<Finish>,
     buffer: Vec<u8>,
+    /// `None` if the kernel does not tell its counters.
+    kernel: Option<KernelSockets>,
 }
 
 impl<P: Programs> WorkerDriver<P> {
     /// Listens at `address`; port 0 lets the kernel choose.
     ///
     /// # Errors
-    /// If the address cannot be bound.
+    /// If the address cannot be bound, or the system is out of file descriptors.
     pub fn bind(address: SocketAddr, worker: Worker, programs: P) -> io::Result<Self> {
         let poll = Poll::new()?;
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         let mut listener = TcpListener::bind(address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             poll,
+            alarm,
             clock: Clock::start(),
             listener,
             accept_again: None,
@@ -101,6 +110,9 @@ impl<P: Programs> WorkerDriver<P> {
             next_connection: FIRST_CONNECTION,
             finished: None,
             buffer: vec![0; READ_BUFFER_LEN],
+            kernel: KernelSockets::open()
+                .inspect_err(|error| debug!("the quiet window cannot be checked: {error}"))
+                .ok(),
         })
     }
 
@@ -128,7 +140,7 @@ impl<P: Programs> WorkerDriver<P> {
     ///
     /// # Errors
     /// If the poll fails.
-    pub fn run<S: Shutdown>(mut self, shutdown: &mut S) -> io::Result<Finish> {
+    pub fn run<S: Shutdown>(&mut self, shutdown: &mut S) -> io::Result<Finish> {
         shutdown.register(self.poll.registry(), SHUTDOWN)?;
         let mut events = Events::with_capacity(64);
         loop {
@@ -136,7 +148,8 @@ impl<P: Programs> WorkerDriver<P> {
             if let Some(reason) = self.finished {
                 return Ok(reason);
             }
-            let timeout = self.timeout(wait);
+            let next_wake = self.next_wake(wait);
+            let timeout = self.alarm.set(next_wake);
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -146,6 +159,7 @@ impl<P: Programs> WorkerDriver<P> {
                 match event.token() {
                     LISTENER => self.accept(),
                     PROGRAM => {}
+                    ALARM => self.alarm.handle_ready(),
                     SHUTDOWN => {
                         if shutdown.is_requested() {
                             self.worker.handle_shutdown(self.clock.now());
@@ -164,10 +178,10 @@ impl<P: Programs> WorkerDriver<P> {
         }
     }
 
-    fn timeout(&self, wait: Option<Timestamp>) -> Option<Duration> {
-        let core = [wait, self.accept_again].into_iter().flatten().min().map(|at| self.clock.until(at));
-        let programs = self.programs.next_wake().map(|at| at.saturating_duration_since(Instant::now()));
-        [core, programs].into_iter().flatten().min()
+    /// When the worker has to be awake, whatever happens.
+    fn next_wake(&self, wait: Option<Timestamp>) -> Option<Instant> {
+        let core = [wait, self.accept_again].into_iter().flatten().min();
+        [core.and_then(|at| self.clock.instant(at)), self.programs.next_wake()].into_iter().flatten().min()
     }
 
     /// Carries out what the worker wants, and tells it what became of its program, until both are at rest.
@@ -183,6 +197,7 @@ impl<P: Programs> WorkerDriver<P> {
                         self.worker.handle_start_failed(failure, self.clock.now());
                     }
                 }
+                Output::CheckKernel(connection) => self.check_kernel(connection),
                 Output::Terminate => self.programs.terminate(),
                 Output::Kill => {
                     warn!("the program did not end in time and is killed");
@@ -213,8 +228,9 @@ impl<P: Programs> WorkerDriver<P> {
                     debug!(connection = connection.0, %peer, "accepted");
                     match Socket::accepted(stream, self.poll.registry(), token(connection)) {
                         Ok(socket) => {
+                            let Some(entropy) = self.entropy() else { continue };
                             self.sockets.insert(connection, socket);
-                            self.worker.handle_accepted(connection, self.clock.now());
+                            self.worker.handle_accepted(connection, entropy, self.clock.now());
                             // Before the next one: a coordinator that has said hello already is not
                             // taken for a silent stranger and does not make room for those behind it.
                             self.handle_ready(connection, Readable::Bytes);
@@ -234,6 +250,19 @@ impl<P: Programs> WorkerDriver<P> {
             }
         }
         self.accept_again = Some(self.clock.now());
+    }
+
+    /// Fresh numbers for a connection. Without them it is not served: there is no handshake that is safe without.
+    fn entropy(&self) -> Option<Entropy> {
+        entropy::bytes().inspect_err(|error| warn!("no randomness for a connection: {error}")).ok()
+    }
+
+    fn check_kernel(&mut self, connection: ConnectionId) {
+        let socket = self.sockets.get(&connection);
+        let traffic = self.kernel.as_mut().zip(socket).and_then(|(kernel, s)| s.kernel_traffic(kernel));
+        if let Some(traffic) = traffic {
+            self.worker.handle_kernel_counters(connection, traffic);
+        }
     }
 
     fn handle_ready(&mut self, connection: ConnectionId, readable: Readable) {

@@ -9,6 +9,7 @@ mod programs;
 mod shutdown;
 
 use crate::clock;
+use crate::layout;
 use crate::process::GuardProgram;
 use crate::tcp::WorkerDriver;
 use clap::Parser;
@@ -18,9 +19,9 @@ use russula_proto::{Identity, Text, Worker, WorkerConfig, WorkerLimits};
 use shutdown::HostSignals;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use options::GroupName;
 
@@ -77,6 +78,8 @@ enum WorkerError {
     Options(#[from] options::OptionsError),
     #[error("cannot find out which program this is, which is needed to start it again as a guard: {0}")]
     OwnPath(#[source] std::io::Error),
+    #[error("--key-file: {0}")]
+    Key(#[source] crate::key_file::KeyError),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("cannot watch what tells the worker to end: {0}")]
@@ -91,6 +94,7 @@ fn run(options: &Options, guard_args: &[&str]) -> Result<Finish, WorkerError> {
     let guard = guard_program(own_path, guard_args);
     let config = WorkerConfig {
         identity: Identity { run: options.run.clone(), group: options.group.into(), index: options.index },
+        key: options.read_key().map_err(WorkerError::Key)?,
         session: clock::session(),
         work: prepared.work,
         programs: u16::try_from(prepared.drivers.len()).expect("the options limit the number of drivers"),
@@ -101,16 +105,43 @@ fn run(options: &Options, guard_args: &[&str]) -> Result<Finish, WorkerError> {
             ..WorkerLimits::default()
         },
     };
+    let ends_in = prepared.out.join(layout::orphan_ending(options.group.into(), &prepared.host.to_string()));
     let mut signals = HostSignals::new(options.exit_with_stdin).map_err(WorkerError::Signals)?;
     let address = options.listen;
     let programs = programs::DriverPrograms::new(prepared, guard);
-    let driver = WorkerDriver::bind(address, Worker::new(config), programs)
+    let mut driver = WorkerDriver::bind(address, Worker::new(config), programs)
         .map_err(|source| WorkerError::Listen { address, source })?;
     let bound = driver.address().map_err(|source| WorkerError::Listen { address, source })?;
     info!("{} worker {} of run {} listens on {bound}", options.group, options.index, options.run);
     // Whoever started the worker may wait for this line; a closed stdout means that nobody does.
     let _ = writeln!(std::io::stdout(), "{LISTENING}{bound}");
-    driver.run(&mut signals).map_err(WorkerError::Poll)
+    let finish = driver.run(&mut signals).map_err(WorkerError::Poll)?;
+    if finish == Finish::Orphaned {
+        keep_ending(driver.worker(), &ends_in);
+    }
+    Ok(finish)
+}
+
+/// Nobody is there to be told how the driver ended; its host remembers it.
+fn keep_ending(worker: &Worker, path: &Path) {
+    let ending = worker.ending();
+    let text = ending.map_or_else(|| "nothing was run".to_owned(), |ending| format!("the driver {ending}"));
+    let record = serde_json::json!({
+        "repetition": worker.repetition(),
+        "what": text,
+        "ending": ending,
+    });
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match written.and_then(|()| std::fs::write(path, format!("{record:#}\n"))) {
+        Ok(()) => error!("repetition {}: {text}; see {}", worker.repetition(), path.display()),
+        Err(error) => {
+            error!(
+                "repetition {}: {text}; it cannot be kept in {}: {error}",
+                worker.repetition(),
+                path.display()
+            );
+        }
+    }
 }
 
 fn guard_program(path: PathBuf, guard_args: &[&str]) -> GuardProgram {

@@ -3,12 +3,14 @@
 use super::drivers::{DriverArg, DriverArgError, DriverEntry};
 use crate::drivers::Role;
 use crate::durations::{parse_interval, parse_limit};
+use crate::key_file::{self, KeyError};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::work;
 use clap::{Parser, ValueEnum};
-use russula_proto::{Group, RunId, Work};
+use russula_proto::{Group, Key, RunId, Work};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,11 +26,16 @@ const DRIVERS_MAX: usize = 256;
 ///
 /// By hand, with one server and one client, each on a host of its own:
 ///
-///   server$ russula-worker server --listen 10.0.0.1:9000 --scenario s.json --driver tcp
-///   client$ russula-worker client --listen 10.0.0.2:9000 --scenario s.json --driver tcp \
-///               --server 10.0.0.1:4433
-///   anywhere$ runner attach --scenario s.json --driver tcp \
+///   anywhere$ runner key run.key       # and copy it to both hosts, readable for nobody else
+///   server$ russula-worker server --listen 10.0.0.1:9000 --key-file run.key --scenario s.json \
+///               --driver tcp
+///   client$ russula-worker client --listen 10.0.0.2:9000 --key-file run.key --scenario s.json \
+///               --driver tcp --server 10.0.0.1:4433
+///   anywhere$ runner attach --key-file run.key --scenario s.json --driver tcp \
 ///               --server 10.0.0.1:9000 --client 10.0.0.2:9000
+///
+/// Whoever has the key can drive the worker, and nobody else: the control connection is encrypted,
+/// and both sides prove that they have the key (Noise NNpsk0).
 ///
 /// --driver NAME looks for s2n-netbench-driver-server-NAME and s2n-netbench-driver-client-NAME in
 /// --driver-dir, then in the cache that `runner driver install` fills, then on PATH. The driver
@@ -47,6 +54,11 @@ pub(super) struct Options {
     /// The run that this worker belongs to; another run's coordinator is refused
     #[arg(long, value_name = "ID", default_value = "manual")]
     pub(super) run: RunId,
+
+    /// File with the key of the run, which only its owner can read (`runner key FILE` makes one); `-` reads it from
+    /// the first line of stdin
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: PathBuf,
 
     /// Place in the group, which is also the entry of the scenario's servers or clients that is played
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -183,12 +195,21 @@ pub(super) enum OptionsError {
     #[error("--driver {0} was given twice")]
     DriverTwice(String),
     #[error("the scenario file cannot be read again: {0}")]
-    Digest(#[source] std::io::Error),
+    Digest(#[source] io::Error),
     #[error("the working directory cannot be found out: {0}")]
-    Directory(#[source] std::io::Error),
+    Directory(#[source] io::Error),
 }
 
 impl Options {
+    /// The key of the run; what follows it on stdin stays there.
+    pub(super) fn read_key(&self) -> Result<Key, KeyError> {
+        if self.key_file.as_os_str() == "-" {
+            key_file::read_from(&mut Unbuffered)
+        } else {
+            key_file::read(&self.key_file)
+        }
+    }
+
     pub(super) fn prepare(&self) -> Result<Prepared, OptionsError> {
         let group = Group::from(self.group);
         let scenario = self.scenario.as_deref().map(Scenario::load).transpose()?;
@@ -259,6 +280,15 @@ impl Options {
             return Err(OptionsError::Servers { given, expected });
         }
         Ok(())
+    }
+}
+
+/// Stdin without the buffer of the standard library, which would take what is not asked for.
+struct Unbuffered;
+
+impl Read for Unbuffered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(rustix::stdio::stdin(), buffer)?)
     }
 }
 

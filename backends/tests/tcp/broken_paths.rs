@@ -1,18 +1,33 @@
 //! Connections that break, stall or carry next to nothing: the run resumes and its outcome is right.
 
-use crate::common::{WorkerPlan, coordinator_config, run_id, within};
+use crate::common::{WorkerPlan, coordinator_config, within};
 use crate::proxy::{Direction, Fault, Path, Proxy, Strike};
 use crate::{assert_usual_endings, coordinate, finish, run_repetition, wait_for};
 use backends::tcp::{Coordinators, RunTillError};
 use russula_proto::coordinator::{Event, Phase};
+use russula_proto::noise::{REQUEST_LEN, TAG_LEN};
+use russula_proto::wire::{CoordinatorMessage, Goal, Hello, LENGTH_PREFIX_LEN, Target, encode};
 use russula_proto::{Failure, Group, Milestone, PeerError};
 use std::thread;
 use std::time::Duration;
 
 /// Length of the stderr tail of the no-op program where its outcome is looked at.
 const STDERR_TAIL_LEN: usize = 20;
-/// Length of a goal on the wire: a length, a variant, and three numbers of one byte.
-const GOAL_LEN: usize = 4 + 4;
+
+/// Length of a message of a coordinator on the wire.
+fn wire_len(message: &CoordinatorMessage) -> usize {
+    LENGTH_PREFIX_LEN + encode(message).len() + TAG_LEN
+}
+
+/// Length of a goal of the server workflow on the wire.
+fn goal_len() -> usize {
+    wire_len(&CoordinatorMessage::Goal(Goal {
+        repetition: 1,
+        program: 0,
+        target: Target::Ready,
+        start_at: None,
+    }))
+}
 
 /// One worker behind `path`, to done; returns the proxy for its counts.
 fn run_over(group: Group, path: Path, what: &str) -> Proxy {
@@ -82,10 +97,9 @@ fn a_cut_in_the_middle_is_seen_and_the_worker_is_dialed_again() {
 #[test]
 fn a_run_advances_although_every_connection_breaks_after_one_goal() {
     within("connections for one goal each", || {
-        // Preamble, frame length, variant, run id, group and index.
-        // Preamble, length, variant, run id, group, index, session and no work.
-        let hello_len = 8 + 4 + 1 + (1 + run_id().as_str().len()) + 1 + 1 + 1 + 1;
-        let after_len = hello_len + GOAL_LEN;
+        let hello = Hello { session: u64::MAX, epoch: 1, ticket: 1, work: None };
+        let hello_len = wire_len(&CoordinatorMessage::Hello(hello));
+        let after_len = REQUEST_LEN + hello_len + goal_len();
         let fault = Fault { direction: Direction::Up, after_len, strike: Strike::End };
         let path = Path { fault_of: Box::new(move |_| Some(fault)), ..Path::sound() };
         let proxy = run_over(Group::Server, path, "one goal a connection");
@@ -176,7 +190,7 @@ fn a_stall_without_end_is_named_by_the_deadlines() {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let whole = run_over(Group::Server, Path::sound(), "a sound path");
         // The worker hears everything but the last goals, so it is the answer to `Stop` that is missing.
-        let after_len = whole.forwarded_len(Direction::Up) - 2 * GOAL_LEN;
+        let after_len = whole.forwarded_len(Direction::Up) - 2 * goal_len();
         let fault = Fault { direction: Direction::Up, after_len, strike: Strike::Stall };
         let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
         let mut config = coordinator_config(Group::Server, 1);

@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod by_hand;
 #[path = "../common/mod.rs"]
 mod common;
 mod proxy;
+mod two_groups;
 
 mod broken_paths;
+mod floods;
 mod readiness;
 mod strangers;
 mod takeover;
+mod wakeups;
 mod workflows;
 
 use backends::tcp::{Coordinators, GroupId, Notice};

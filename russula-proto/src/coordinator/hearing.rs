@@ -36,7 +36,10 @@ impl Coordinator {
                     self.unmeasured -= 1;
                 }
             }
-            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => self.give_up(index),
+            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => {
+                self.peers[index].has_left = true;
+                self.give_up(index);
+            }
             WorkerMessage::Welcome(_)
             | WorkerMessage::Refused(_)
             | WorkerMessage::Report(_)
@@ -52,7 +55,7 @@ impl Coordinator {
         let stage = self.peers[index].stage;
         // It may have started its program without having been heard to.
         let may_have_started =
-            stage >= Stage::Starting || self.workflow.target() == Target::Run || self.is_taken_over;
+            stage >= Stage::Starting || self.workflow.target() == Target::Run || self.is_start_inherited;
         if has_forgotten && stage < Stage::Ended {
             if may_have_started {
                 self.fail(Failure::Restarted { index });

@@ -58,6 +58,8 @@ pub struct Coordinator {
     start_at: Option<Timestamp>,
     /// Whether this repetition was begun by another process, which died.
     is_taken_over: bool,
+    /// Whether that process may have told the workers to start.
+    is_start_inherited: bool,
     window: Option<Window>,
     /// Whether anybody's part in this repetition has ended.
     has_heard_end: bool,
@@ -92,6 +94,7 @@ impl Coordinator {
             unmeasured: 0,
             start_at: None,
             is_taken_over: false,
+            is_start_inherited: false,
             window: None,
             has_heard_end: false,
             control_bytes: 0,
@@ -134,9 +137,10 @@ impl Coordinator {
         self.announced
     }
 
-    /// When the programs were to start together, once that is decided.
+    /// When the programs were to start together, once that is decided. `None` if another process may have decided
+    /// it, by another clock.
     pub fn start_at(&self) -> Option<Timestamp> {
-        self.start_at
+        self.start_at.filter(|_| !self.is_start_inherited)
     }
 
     /// Whether the state is at or past `milestone`, whether that was asked for or not.
@@ -163,6 +167,7 @@ impl Coordinator {
         PeerView {
             is_connected: peer.is_up() && !peer.is_gone(),
             is_given_up: peer.is_gone(),
+            has_left: peer.has_left,
             stage: peer.stage,
             ending: peer.ending.as_ref(),
             clock: peer.clock.best(),
@@ -206,7 +211,7 @@ impl Coordinator {
         self.aborted = false;
         self.failure = None;
         self.start_at = None;
-        self.is_taken_over = false;
+        (self.is_taken_over, self.is_start_inherited) = (false, false);
         self.window = None;
         self.has_heard_end = false;
         let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
