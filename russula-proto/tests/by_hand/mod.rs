@@ -5,6 +5,7 @@ mod host;
 mod peer;
 mod run;
 
+pub(crate) use host::Host;
 pub(crate) use peer::{Peer, entropy};
 pub(crate) use run::Run;
 

@@ -138,13 +138,8 @@ impl Run {
 
     /// What another process needs to know, if this one died now.
     pub(crate) fn record(&self) -> Takeover {
-        let (servers, clients) = (&self.servers.coordinator, &self.clients.coordinator);
-        Takeover {
-            phase: self.phase(),
-            has_failed: servers.failure().is_some() || clients.failure().is_some(),
-            servers: servers.memories().collect(),
-            clients: clients.memories().collect(),
-        }
+        let repetition = self.repetition.as_ref().expect("a repetition was begun");
+        repetition.takeover(&self.servers.coordinator, &self.clients.coordinator)
     }
 
     /// The coordinators' process dies and another takes repetition 1 over with `record`.

@@ -8,6 +8,8 @@ mod farewell;
 mod faults;
 mod found;
 mod messages;
+mod policies;
+mod regressions;
 mod starting;
 mod strangers;
 mod taking_over;
