@@ -1,5 +1,5 @@
 //! One machine alone, fed by hand through a real link at the other side of its connection.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 mod host;
 mod peer;
