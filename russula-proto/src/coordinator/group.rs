@@ -112,6 +112,10 @@ impl Coordinator {
         if self.repetition == 0 || has(Milestone::Done) || self.finishing.is_some() {
             return None;
         }
+        if self.aborted {
+            // Also in a workflow that has nothing to stop: whoever is silent then is not waited for any longer.
+            return Some(Phase::Stop);
+        }
         match self.workflow.target() {
             Target::Ready => {
                 let next = if has(Milestone::Ready) {
