@@ -9,6 +9,7 @@ mod proxy;
 mod two_groups;
 
 mod broken_paths;
+mod capture;
 mod floods;
 mod readiness;
 mod strangers;
