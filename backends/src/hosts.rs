@@ -46,6 +46,9 @@ pub trait Hosts {
     /// Whether the workers write their results into the run directory itself.
     fn share_run_directory(&self) -> bool;
 
+    /// Whether the workers, and what they run, go on without the orchestrator, so that another one can take over.
+    fn outlive_the_orchestrator(&self) -> bool;
+
     /// Takes back everything, politely where the workers were told that the run is over, by force where they
     /// do not end. Returns what could not be taken back, in words for the user.
     fn release(&mut self) -> Vec<String>;
@@ -90,6 +93,10 @@ impl Hosts for AttachedHosts {
 
     fn share_run_directory(&self) -> bool {
         false
+    }
+
+    fn outlive_the_orchestrator(&self) -> bool {
+        true
     }
 
     fn release(&mut self) -> Vec<String> {

@@ -118,6 +118,14 @@ pub fn create(path: &Path) -> Result<Key, KeyError> {
     }
 }
 
+/// A key that is in no file.
+///
+/// # Errors
+/// [`KeyError::Entropy`].
+pub fn generate() -> Result<Key, KeyError> {
+    entropy::bytes().map(Key::from_bytes).map_err(KeyError::Entropy)
+}
+
 /// Reads the key in the file at `path`; the newline at its end may be missing.
 ///
 /// # Errors

@@ -94,7 +94,7 @@ mod tests {
 
     fn repetition(status: Status) -> RepetitionSummary {
         let (servers, clients) = (vec![host("a"), host("b"), host("a")], vec![host("a")]);
-        RepetitionSummary { status, duration_s: 1.0, error: None, servers, clients }
+        RepetitionSummary { servers, clients, ..RepetitionSummary::new(status, 1.0) }
     }
 
     #[test]

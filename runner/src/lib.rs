@@ -2,6 +2,7 @@
 
 pub mod causes;
 pub mod command;
+pub mod conditions;
 mod files;
 pub mod hosts;
 pub mod report;

@@ -79,10 +79,85 @@ pub struct RepetitionSummary {
     /// What failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why the figures may not be what they seem, although nothing failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspect: Vec<String>,
+    /// How well the clients started together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartSummary>,
+    /// How quiet the control connections were while every client ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_window: Option<QuietSummary>,
     /// In the order of the scenario's servers.
     pub servers: Vec<HostSummary>,
     /// In the order of the scenario's clients.
     pub clients: Vec<HostSummary>,
+}
+
+impl RepetitionSummary {
+    /// A repetition of which nothing more is known.
+    pub fn new(status: Status, duration_s: f64) -> Self {
+        Self {
+            status,
+            duration_s,
+            error: None,
+            suspect: vec![],
+            start: None,
+            quiet_window: None,
+            servers: vec![],
+            clients: vec![],
+        }
+    }
+}
+
+/// How well the clients of a repetition started together. The starts are what each worker's clock said when its
+/// driver ran, and the offset of that clock is known up to a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartSummary {
+    /// Clients whose start is known.
+    pub clients: usize,
+    /// From the first start to the last, in microseconds.
+    pub skew_us: u64,
+    /// Each start was at most so much earlier or later, in microseconds.
+    pub bound_us: u64,
+    /// How much later than the instant that all were told the last one started, in microseconds. Nobody knows it
+    /// after another orchestrator took the repetition over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_us: Option<i64>,
+}
+
+/// How quiet the control connections were from the last client's confirmation until the first end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuietSummary {
+    /// How long that was, in seconds.
+    pub duration_s: f64,
+    /// Bytes that the orchestrator sent and received meanwhile, on all its connections.
+    pub orchestrator_bytes: u64,
+    /// Bytes that the clients' workers sent and received.
+    pub worker_bytes: u64,
+    /// What the kernels' counters of those sockets say to that, at both ends.
+    pub kernel: KernelWord,
+}
+
+/// Whether the kernels' counters of the control connections agree with our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KernelWord {
+    /// All of them.
+    Agrees,
+    /// At least one does not.
+    Differs,
+    /// At least one could not be asked, and no other one differs.
+    NotChecked,
+}
+
+/// A worker's clock against the orchestrator's. Both count from a moment of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSummary {
+    /// The worker's reading minus the orchestrator's at the same moment, in microseconds.
+    pub offset_us: i64,
+    /// The offset is at most so much larger or smaller, in microseconds.
+    pub bound_us: u64,
 }
 
 /// One host's part in a repetition.
@@ -97,6 +172,12 @@ pub struct HostSummary {
     pub signal: Option<i32>,
     /// Run time of the driver in seconds.
     pub duration_s: Option<f64>,
+    /// The worker's clock, as measured before the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockSummary>,
+    /// How much later than the instant that all clients were told the driver started, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_lateness_us: Option<i64>,
     /// Bytes that the driver says it sent.
     pub sent_bytes: Option<u64>,
     /// Bytes that the driver says it received.

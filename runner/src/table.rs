@@ -1,6 +1,7 @@
 //! What a person sees on stdout after a run.
 
 use crate::{
+    conditions::{COLUMNS, Conditions},
     hosts::{self, NamedHost},
     summary::{RepetitionSummary, Status, Summary},
     totals::{Direction, RepetitionTotals},
@@ -50,6 +51,10 @@ pub fn render(summary: &Summary, style: Style) -> String {
     let rows: usize = all_repetitions(summary).map(|(_, _, r)| r.servers.len() + r.clients.len()).sum();
     if rows > 0 && (rows <= MAX_HOST_ROWS || style.verbose) {
         append_table(&mut text, hosts_table(summary), style);
+    }
+    let measured = all_repetitions(summary).filter(|(_, _, r)| !Conditions::of(r).is_empty()).count();
+    if measured > 0 && (measured <= MAX_HOST_ROWS || style.verbose) {
+        append_table(&mut text, conditions_table(summary), style);
     }
     append_problems(&mut text, summary, style);
     text
@@ -155,6 +160,21 @@ fn hosts_table(summary: &Summary) -> Table {
     table
 }
 
+fn conditions_table(summary: &Summary) -> Table {
+    let head: Vec<&str> =
+        ["Driver", "Rep"].into_iter().chain(COLUMNS.iter().map(|(title, _)| *title)).collect();
+    let mut table = table(&head, 2);
+    for (driver, number, repetition) in all_repetitions(summary) {
+        let conditions = Conditions::of(repetition);
+        if !conditions.is_empty() {
+            let mut row = vec![Cell::new(printable(driver)), Cell::new(number)];
+            row.extend(conditions.0.into_iter().map(known_or_dash));
+            table.add_row(row);
+        }
+    }
+    table
+}
+
 fn append_table(text: &mut String, mut table: Table, style: Style) {
     table.force_no_tty();
     if style.color {
@@ -193,6 +213,13 @@ fn append_problems(text: &mut String, summary: &Summary, style: Style) {
         let hosts = hosts::named_hosts(repetition);
         let mut hosts: Vec<_> =
             hosts.iter().filter(|host| hosts::explains_failure(repetition, host)).collect();
+        for reason in &repetition.suspect {
+            text.push_str(&format!(
+                "\n{}, repetition {number} is suspect: {}\n",
+                printable(driver),
+                printable(reason)
+            ));
+        }
         if repetition.status == Status::Ok && repetition.error.is_none() && hosts.is_empty() {
             continue;
         }
@@ -236,7 +263,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::{DriverSummary, HostSummary, Machine};
+    use crate::summary::{DriverSummary, HostSummary, KernelWord, Machine, QuietSummary, StartSummary};
 
     fn host(address: &str, received_bytes: u64, sent_bytes: u64) -> HostSummary {
         HostSummary {
@@ -253,11 +280,16 @@ mod tests {
 
     fn summary() -> Summary {
         let repetition = RepetitionSummary {
-            status: Status::Ok,
-            duration_s: 2.31,
-            error: None,
+            start: Some(StartSummary { clients: 2, skew_us: 310, bound_us: 90, lateness_us: Some(1200) }),
+            quiet_window: Some(QuietSummary {
+                duration_s: 1.99,
+                orchestrator_bytes: 0,
+                worker_bytes: 0,
+                kernel: KernelWord::Agrees,
+            }),
             servers: vec![host("127.0.1.1", 1_000, 500_000_000), host("127.0.1.2", 1_000, 500_000_000)],
             clients: vec![host("127.0.2.1", 1_000_000_000, 2_000)],
+            ..RepetitionSummary::new(Status::Ok, 2.31)
         };
         Summary {
             run_id: "r1".to_owned(),
@@ -280,6 +312,8 @@ mod tests {
         summary.status = Status::Failed;
         bad.status = Status::Failed;
         bad.error = Some("client 127.0.2.1 failed".to_owned());
+        (bad.start, bad.quiet_window) = (None, None);
+        bad.suspect = vec!["the control connections carried 97 bytes while the clients measured".to_owned()];
         bad.clients[0] = HostSummary {
             host: "127.0.2.1".to_owned(),
             exit_code: Some(1),
@@ -310,6 +344,10 @@ Driver  Rep  Host              Ended   Duration  Received     Sent     CPU  Peak
 tcp     1    client 127.0.2.1  exit 0    2.00 s   1.00 GB  2.00 kB  250 ms     4.00 MiB
 tcp     1    server 127.0.1.1  exit 0    2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
 tcp     1    server 127.0.1.2  exit 0    2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
+
+Driver  Rep        Start skew  Latest start  Quiet window  Control bytes  Kernel
+─────────────────────────────────────────────────────────────────────────────────
+tcp     1    310 µs ± 90.0 µs       1.20 ms        1.99 s            0 B  agrees
 "
         );
     }
@@ -338,6 +376,13 @@ s2n-quic  1    server 127.0.1.2  exit 0      2.00 s   1.00 kB   500 MB  250 ms  
 s2n-quic  2    client 127.0.2.1  exit 1           –         –        –       –            –
 s2n-quic  2    server 127.0.1.1  exit 0      2.00 s   1.00 kB   500 MB  250 ms     4.00 MiB
 s2n-quic  2    server 127.0.1.2  signal 9    2.00 s   1.00 kB   500 MB       –     4.00 MiB
+
+Driver    Rep        Start skew  Latest start  Quiet window  Control bytes  Kernel
+───────────────────────────────────────────────────────────────────────────────────
+tcp       1    310 µs ± 90.0 µs       1.20 ms        1.99 s            0 B  agrees
+s2n-quic  1    310 µs ± 90.0 µs       1.20 ms        1.99 s            0 B  agrees
+
+s2n-quic, repetition 2 is suspect: the control connections carried 97 bytes while the clients measured
 
 s2n-quic, repetition 2 failed: client 127.0.2.1 failed
   client 127.0.2.1 (exit 1): exited with status 1

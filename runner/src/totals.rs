@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn repetition(servers: Vec<HostSummary>, clients: Vec<HostSummary>) -> RepetitionSummary {
-        RepetitionSummary { status: Status::Ok, duration_s: 2.5, error: None, servers, clients }
+        RepetitionSummary { servers, clients, ..RepetitionSummary::new(Status::Ok, 2.5) }
     }
 
     #[test]

@@ -24,9 +24,10 @@ use crate::wire::{Memory, Stage};
 use crate::workflow::Milestone;
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Where a repetition is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RepetitionPhase {
     /// Both groups become ready.
     Preparing,
@@ -100,7 +101,7 @@ pub struct QuietWindow {
 }
 
 /// A repetition that another process of this session began before it died.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Takeover {
     /// The last phase that it entered.
     pub phase: RepetitionPhase,
@@ -218,6 +219,12 @@ impl Repetition {
         })
     }
 
+    /// Whether another repetition, with this driver or the next one, can succeed after this one has failed: not if a
+    /// worker was given up, since it is not dialed again.
+    pub fn can_another_follow(servers: &Coordinator, clients: &Coordinator) -> bool {
+        servers.peers().chain(clients.peers()).all(|worker| !worker.is_given_up)
+    }
+
     /// How quiet it was from the last client's confirmation until the first end; `None` if there was no such time.
     pub fn quiet(servers: &Coordinator, clients: &Coordinator) -> Option<QuietWindow> {
         let ((_, ours), (duration, theirs)) = servers.quiet().zip(clients.quiet())?;
@@ -234,7 +241,8 @@ impl Repetition {
     /// The window is one for both groups: what ends it in one ends it in the other.
     fn watch_window(&self, servers: &mut Coordinator, clients: &mut Coordinator, now: Timestamp) {
         let running = self.phase == RepetitionPhase::RunningClients;
-        let all_run = clients.is_past(Milestone::WorkersRunning) && !self.has_failed(servers, clients);
+        let all_run = [&*servers, &*clients].iter().all(|group| group.is_past(Milestone::WorkersRunning))
+            && !self.has_failed(servers, clients);
         if running && all_run && servers.may_open_window() && clients.may_open_window() {
             servers.open_window(now);
             clients.open_window(now);
@@ -242,6 +250,16 @@ impl Repetition {
         if servers.is_window_closed() || clients.is_window_closed() || !running {
             servers.close_window(0, now);
             clients.close_window(0, now);
+        }
+    }
+
+    /// What another process needs to know to take the repetition over from this one.
+    pub fn takeover(&self, servers: &Coordinator, clients: &Coordinator) -> Takeover {
+        Takeover {
+            phase: self.phase,
+            has_failed: self.has_failed(servers, clients),
+            servers: servers.memories().collect(),
+            clients: clients.memories().collect(),
         }
     }
 

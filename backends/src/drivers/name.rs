@@ -1,12 +1,14 @@
 //! The name of a driver and the names of its programs.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// The name of a driver: 1 to 64 characters out of `a-z 0-9 -`, the first one not `-`.
 ///
 /// It becomes part of file names, of a crate name and of the paths of results.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DriverName(String);
 
 impl DriverName {
@@ -35,6 +37,20 @@ impl FromStr for DriverName {
         } else {
             Err(BadDriverName { name: name.into() })
         }
+    }
+}
+
+impl TryFrom<String> for DriverName {
+    type Error = BadDriverName;
+
+    fn try_from(name: String) -> Result<Self, BadDriverName> {
+        name.parse()
+    }
+}
+
+impl From<DriverName> for String {
+    fn from(name: DriverName) -> Self {
+        name.0
     }
 }
 

@@ -218,6 +218,10 @@ impl Hosts for LocalHosts {
         true
     }
 
+    fn outlive_the_orchestrator(&self) -> bool {
+        false
+    }
+
     fn release(&mut self) -> Vec<String> {
         self.end(END_LIMIT + self.kill_grace)
     }

@@ -3,15 +3,17 @@
 use super::options::{self, RunOptions};
 use super::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, WORKER};
 use crate::run::{
-    self, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory, RunError,
-    ScenarioSource,
+    self, Beginning, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory,
+    RunError, ScenarioSource,
 };
 use backends::drivers::{DriverName, DriverPaths, Role};
 use backends::hosts::Hosts;
+use backends::key_file;
 use backends::local::{LocalHosts, LocalPlan};
 use backends::scenario::Scenario;
 use clap::{Args, ValueEnum};
 use russula_proto::CoordinatorLimits;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,14 +23,14 @@ use std::time::Duration;
 ///
 /// Each server and client of the scenario is a host: a loopback address with a worker process. Without
 /// --scenario, a demonstration runs: one client and four servers for about five seconds.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(super) struct Local {
     /// The scenario file; s2n-netbench-scenarios makes them
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
 
     #[command(flatten)]
-    run: RunOptions,
+    pub(super) run: RunOptions,
 
     /// Directory with driver programs, looked at before the driver cache and PATH
     #[arg(long, value_name = "DIR")]
@@ -47,7 +49,7 @@ pub(super) struct Local {
     kill_grace: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 enum Collector {
     /// The workers
     Own,
@@ -56,54 +58,84 @@ enum Collector {
 }
 
 impl Local {
-    pub(super) fn run(&self, verbose: bool) -> Result<ExitCode, CommandError> {
+    pub(super) fn run(mut self, verbose: bool) -> Result<ExitCode, CommandError> {
         let source = ScenarioSource::new(self.scenario.clone());
         let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
-        let names = self.run.driver_names()?;
+        let (found, collector) = self.find_programs()?;
+        if let Some(directory) = &mut self.driver_dir {
+            *directory = std::path::absolute(&*directory).map_err(RunError::OwnPath)?;
+        }
+        run::raise_file_limit();
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let directory = RunDirectory::create(&self.run.out)?;
+        tracing::info!("the run directory is {}", directory.path().display());
+        let outcome = directory.place_scenario(&source, scenario.name()).and_then(|file| {
+            self.run_in(&directory, (file, scenario), (&found, collector), interrupts, Beginning::New)
+        });
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
+        self.run.show(&directory, &outcome, verbose)
+    }
+
+    /// Takes the run in `directory` over, which was begun with these options.
+    pub(super) fn resume(
+        &self,
+        directory: &RunDirectory,
+        scenario: (PathBuf, Scenario),
+        beginning: Beginning,
+        verbose: bool,
+    ) -> Result<ExitCode, CommandError> {
+        let (found, collector) = self.find_programs()?;
+        run::raise_file_limit();
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let outcome = self.run_in(directory, scenario, (&found, collector), interrupts, beginning)?;
+        self.run.show(directory, &outcome, verbose)
+    }
+
+    /// The programs of every driver, and the stock collector if it is to be used.
+    fn find_programs(&self) -> Result<(Vec<Found>, Option<PathBuf>), CommandError> {
         // Asked for only where needed: the embedded driver does without a place for a cache.
         let paths = || options::driver_paths(self.driver_dir.clone());
+        let names = self.run.driver_names()?;
         let found = names.iter().map(|name| find(paths, name)).collect::<Result<Vec<_>, _>>()?;
         let collector = match self.collector {
             Collector::Own => None,
             Collector::Stock => Some(paths()?.find_collector()?),
         };
-        run::raise_file_limit();
-        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
-        let directory = RunDirectory::create(&self.run.out)?;
-        tracing::info!("the run directory is {}", directory.path().display());
-        let outcome = self.run_in(&directory, &source, scenario, &found, collector.as_deref(), interrupts);
-        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
-        self.run.show(&directory, &outcome, verbose)
+        Ok((found, collector))
     }
 
     fn run_in(
         &self,
         directory: &RunDirectory,
-        source: &ScenarioSource,
-        scenario: Scenario,
-        found: &[Found],
-        collector: Option<&Path>,
+        (scenario_file, scenario): (PathBuf, Scenario),
+        (found, collector): (&[Found], Option<PathBuf>),
         interrupts: Interrupts,
+        beginning: Beginning,
     ) -> Result<Outcome, RunError> {
         let programs = Programs::place(directory, found)?;
-        let scenario_file = directory.place_scenario(source, scenario.name())?;
         let plan = Plan {
             run: directory.run_id().clone(),
+            key: key_file::generate()?,
             drivers: programs.drivers.clone(),
             repeat: self.run.repeat,
             ready_timeout: CoordinatorLimits::default().ready,
             timeout: self.run.timeout,
+            max_start_skew: self.run.max_start_skew,
+            on_start_skew: self.run.on_start_skew,
             pause: false,
             work: run::work_of(&scenario_file, &programs.drivers)?,
             scenario,
         };
-        directory.write_plan("local", &plan)?;
+        if matches!(beginning, Beginning::New) {
+            directory.write_plan("local", &plan, self)?;
+        }
         let progress = Progress::new(&plan);
         progress.phase("starting workers");
         let local = LocalPlan {
             worker: std::env::current_exe().map_err(RunError::OwnPath)?,
             worker_args: vec![WORKER.into()],
-            common_args: self.worker_args(directory, &plan, &scenario_file, collector),
+            key: plan.key.clone(),
+            common_args: self.worker_args(directory, &plan, &scenario_file, collector.as_deref()),
             server_args: programs.server_args.clone(),
             client_args: programs.client_args.clone(),
             out: directory.path().to_owned(),
@@ -113,7 +145,7 @@ impl Local {
         };
         let mut hosts = LocalHosts::launch(&local, interrupts.as_fd())?;
         directory.write_hosts(&hosts)?;
-        run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts)
+        run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning)
     }
 
     fn worker_args(

@@ -2,10 +2,12 @@
 
 mod attach;
 mod driver;
+mod key;
 #[cfg(target_os = "linux")]
 mod local;
 mod options;
 mod report;
+mod resume;
 
 use crate::causes::with_causes;
 use crate::run::RunError;
@@ -45,9 +47,18 @@ enum Verb {
     /// that do not listen yet are waited for. Their results and logs stay on their hosts; the outcome of each driver
     /// is in the summary. At the end of the run the workers end. With one server and one client, for example:
     ///
-    ///   runner attach --scenario s.json --driver tcp --server 10.0.0.1:9000 --client 10.0.0.2:9000
+    ///   runner attach --key-file run.key --scenario s.json --driver tcp --server 10.0.0.1:9000 --client 10.0.0.2:9000
     #[command(after_long_help = EXIT_CODES)]
     Attach(Box<attach::Attach>),
+    /// Take over a run whose orchestrator has died, and bring it to its end
+    ///
+    /// Nothing that ran is run again, and nothing that finished is lost. Workers that somebody else started have gone
+    /// on meanwhile, and the repetition that was under way goes on with them. The workers of a local run end with
+    /// their orchestrator: the repetition that was under way counts as failed, and the others follow.
+    #[command(after_long_help = EXIT_CODES)]
+    Resume(resume::Resume),
+    /// Make the key of a run, in a new file that only its owner can read
+    Key(key::MakeKey),
     /// Make the report of a run again from its files
     Report(report::Report),
     /// Find and install driver programs
@@ -82,6 +93,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         #[cfg(target_os = "linux")]
         Verb::Local(local) => local.run(cli.verbose > 0),
         Verb::Attach(attach) => attach.run(cli.verbose > 0),
+        Verb::Resume(resume) => resume.run(cli.verbose > 0),
+        Verb::Key(key) => key.run(),
         Verb::Report(report) => report.run(),
         Verb::Driver(driver) => driver.run(),
     };
@@ -102,6 +115,8 @@ enum CommandError {
     Input(String),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error("{0}")]
+    Key(#[from] backends::key_file::KeyError),
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
     #[error(transparent)]
@@ -113,7 +128,7 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Input(_) | Self::Report(_) | Self::Drivers(_) => 2,
+            Self::Input(_) | Self::Key(_) | Self::Report(_) | Self::Drivers(_) => 2,
             Self::Install(_) => 3,
             Self::Run(error) => error.exit_code(),
         }

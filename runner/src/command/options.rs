@@ -3,14 +3,18 @@
 use super::CommandError;
 use crate::causes::with_causes;
 use crate::report;
-use crate::run::{Outcome, RunDirectory};
+use crate::run::{Outcome, RunDirectory, SkewPolicy};
 use crate::table::{self, Style};
 use backends::drivers::{DriverName, DriverPaths, EMBEDDED};
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// Version of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Most drivers of a run, as for a worker.
 const DRIVERS_MAX: usize = 256;
@@ -22,7 +26,7 @@ const REPEAT_MAX: u32 = 10_000;
 const INFRASTRUCTURE: u8 = 3;
 
 /// Options of every run.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(super) struct RunOptions {
     /// Driver to run, by name; repeat it to compare drivers, which then take turns [default: embedded]
     #[arg(long = "driver", value_name = "NAME")]
@@ -39,6 +43,14 @@ pub(super) struct RunOptions {
     /// Most time for the clients of one repetition; what runs is stopped after that
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = backends::durations::parse_limit)]
     pub(super) timeout: Duration,
+
+    /// The largest time between the first and the last start of the clients that is not suspect
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::durations::parse_limit)]
+    pub(super) max_start_skew: Duration,
+
+    /// What becomes of a repetition whose clients did not start together
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = SkewPolicy::Suspect)]
+    pub(super) on_start_skew: SkewPolicy,
 
     /// Print the summary as JSON instead of a table
     #[arg(long)]

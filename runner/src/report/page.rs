@@ -1,5 +1,6 @@
 //! The page as a whole: which sections there are and what surrounds them.
 
+mod conditions;
 mod header;
 mod hosts;
 mod over_time;
@@ -23,6 +24,7 @@ pub(crate) fn render(summary: &Summary, data: &RunData) -> String {
     let sections = [
         problems::render(summary),
         totals::render(summary),
+        conditions::render(summary),
         over_time::render(summary, data),
         profiles::render(summary, data),
         hosts::render(summary, data),

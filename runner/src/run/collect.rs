@@ -2,11 +2,11 @@
 
 use super::{Plan, RunDirectory};
 use crate::causes::with_causes;
-use crate::summary::HostSummary;
+use crate::summary::{ClockSummary, HostSummary};
 use backends::collector::{self, Header, Totals};
 use backends::hosts::{Host, Hosts};
 use backends::layout::{self, Turn};
-use russula_proto::{Coordinator, Ending, Exit, Group, PeerView};
+use russula_proto::{Coordinator, Ending, Exit, Group, PeerView, Timestamp};
 use std::path::{Path, PathBuf};
 
 /// One entry for each host of the coordinator's group.
@@ -23,7 +23,10 @@ pub(super) fn hosts(
     places
         .map(|(host, peer)| {
             let result = shared.then(|| result_file(plan, turn, group, host));
-            summary_of(host, &peer, result, directory)
+            let mut summary = summary_of(host, &peer, result, directory);
+            let late = |at: Timestamp| coordinator.start_at().map(|planned| at.micros_after(planned));
+            summary.start_lateness_us = peer.started_at.and_then(late);
+            summary
         })
         .collect()
 }
@@ -99,6 +102,8 @@ fn summary_of(
         summary.max_rss_bytes = Some(outcome.max_rss_bytes);
         summary.stderr_tail = outcome.stderr_tail.to_string();
     }
+    summary.clock =
+        peer.clock.map(|clock| ClockSummary { offset_us: clock.offset_us, bound_us: clock.bound_us });
     if let Some(Ending::StartFailed(failure)) = peer.ending {
         summary.error = Some(failure.to_string());
     } else if peer.ending.is_none() {

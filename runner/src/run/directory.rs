@@ -1,5 +1,6 @@
 //! The directory of a run; [`backends::layout`] says what lies where.
 
+use super::takeover::RunState;
 use super::{Plan, RunError, ScenarioSource};
 use crate::files;
 use crate::summary::Summary;
@@ -7,6 +8,7 @@ use backends::hosts::Hosts;
 use backends::layout;
 use jiff::{Timestamp, tz::TimeZone};
 use russula_proto::{Group, RunId};
+use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -22,6 +24,8 @@ pub struct RunDirectory {
     started: Timestamp,
     events: Mutex<File>,
     record: Mutex<Value>,
+    /// Held as long as somebody drives the run; the kernel lets it go with the process.
+    _lock: File,
 }
 
 impl RunDirectory {
@@ -47,10 +51,47 @@ impl RunDirectory {
             fs::create_dir(path.join(part)).map_err(fail(&path))?;
         }
         let events = File::create(path.join("events.jsonl")).map_err(fail(&path))?;
+        let lock = lock(&path)?;
         if let Err(error) = point_latest_to(&out, &run) {
             tracing::warn!("{} does not lead to this run: {error}", out.join("latest").display());
         }
-        Ok(Self { run, path, started, events: Mutex::new(events), record: Mutex::new(Value::Null) })
+        let (events, record) = (Mutex::new(events), Mutex::new(Value::Null));
+        Ok(Self { run, path, started, events, record, _lock: lock })
+    }
+
+    /// Opens the directory of a run whose orchestrator has died, at `path`.
+    ///
+    /// # Errors
+    /// If it is none, or somebody still drives the run.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let no_run = |reason: String| RunError::NoRun { path: path.to_owned(), reason };
+        let path = fs::canonicalize(path).map_err(|error| no_run(error.to_string()))?;
+        let record = fs::read(path.join("run.json")).map_err(|error| no_run(format!("run.json: {error}")))?;
+        let record: Value =
+            serde_json::from_slice(&record).map_err(|error| no_run(format!("run.json: {error}")))?;
+        let text = |key: &str| record[key].as_str().unwrap_or_default();
+        let run = text("run_id").parse().map_err(|error| no_run(format!("run.json: {error}")))?;
+        let started = text("started").parse().map_err(|error| no_run(format!("run.json: {error}")))?;
+        let lock = lock(&path)?;
+        let events = OpenOptions::new().append(true).create(true).open(path.join("events.jsonl"));
+        let events = events.map_err(|source| RunError::Directory { path: path.clone(), source })?;
+        let (events, record) = (Mutex::new(events), Mutex::new(record));
+        Ok(Self { run, path, started, events, record, _lock: lock })
+    }
+
+    /// What `run.json` says under `key`.
+    pub fn recorded(&self, key: &str) -> Value {
+        self.record.lock().map(|record| record[key].clone()).unwrap_or_default()
+    }
+
+    /// Reads a file of the run that holds JSON.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds something else.
+    pub fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
+        let no_run = |reason: String| RunError::NoRun { path: self.path.clone(), reason };
+        let bytes = fs::read(self.path.join(name)).map_err(|error| no_run(format!("{name}: {error}")))?;
+        serde_json::from_slice(&bytes).map_err(|error| no_run(format!("{name}: {error}")))
     }
 
     /// Name of the run.
@@ -90,6 +131,8 @@ impl RunDirectory {
     pub fn link_to_self(&self, directory: &str, names: &[&str]) -> Result<PathBuf, RunError> {
         let own = std::env::current_exe().map_err(RunError::OwnPath)?;
         let directory = self.path.join(directory);
+        // A process that died may have left it.
+        let _ = fs::remove_dir_all(&directory);
         let made = fs::create_dir(&directory)
             .and_then(|()| names.iter().try_for_each(|name| symlink(&own, directory.join(name))));
         made.map_err(|source| RunError::File { path: directory.clone(), source })?;
@@ -100,7 +143,12 @@ impl RunDirectory {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write_plan(&self, backend: &str, plan: &Plan) -> Result<(), RunError> {
+    pub fn write_plan(
+        &self,
+        backend: &str,
+        plan: &Plan,
+        options: &impl serde::Serialize,
+    ) -> Result<(), RunError> {
         let record = json!({
             "run_id": self.run.as_str(),
             "version": env!("CARGO_PKG_VERSION"),
@@ -112,6 +160,7 @@ impl RunDirectory {
             "drivers": plan.drivers,
             "repeat": plan.repeat,
             "timeout_s": plan.timeout.as_secs_f64(),
+            "options": options,
         });
         self.update_record(|value| *value = record)
     }
@@ -155,6 +204,11 @@ impl RunDirectory {
         }
     }
 
+    /// Writes `state.json`.
+    pub(super) fn write_run_state(&self, state: &RunState) -> Result<(), RunError> {
+        self.replace("state.json", state)
+    }
+
     /// Writes `summary.json`.
     pub(super) fn write_summary(&self, summary: &Summary) -> Result<(), RunError> {
         self.replace("summary.json", summary)
@@ -179,6 +233,17 @@ impl RunDirectory {
         let path = self.path.join(name);
         let json = serde_json::to_vec_pretty(value).map_err(io::Error::from);
         json.and_then(|json| files::replace(&path, &json)).map_err(|source| RunError::File { path, source })
+    }
+}
+
+/// Makes this process the only one that drives the run.
+fn lock(path: &Path) -> Result<File, RunError> {
+    let file = File::create(path.join("lock"));
+    let file = file.map_err(|source| RunError::Directory { path: path.to_owned(), source })?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(RunError::StillDriven { path: path.to_owned() }),
+        Err(error) => Err(RunError::Directory { path: path.to_owned(), source: error.into() }),
     }
 }
 

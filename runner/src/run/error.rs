@@ -1,5 +1,6 @@
 //! Why a run could not be carried out. A driver that fails is no such error: it is a result.
 
+use backends::key_file::KeyError;
 #[cfg(target_os = "linux")]
 use backends::local::LocalError;
 use std::io;
@@ -24,6 +25,23 @@ pub enum RunError {
         /// The system's word for it.
         source: io::Error,
     },
+    /// There is no run that could be taken over.
+    #[error("{} is no run that can be resumed: {reason}", path.display())]
+    NoRun {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A run is taken over only from a process that is gone.
+    #[error("the run in {} is not over: another runner drives it; stop that one first", path.display())]
+    StillDriven {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no key.
+    #[error("{0}")]
+    Key(#[from] KeyError),
     /// A file of the run cannot be written.
     #[error("{} cannot be written: {source}", path.display())]
     File {
@@ -51,7 +69,11 @@ impl RunError {
     /// See `runner --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Directory { .. } | Self::ReadScenario { .. } => 2,
+            Self::Directory { .. }
+            | Self::ReadScenario { .. }
+            | Self::NoRun { .. }
+            | Self::Key(_)
+            | Self::StillDriven { .. } => 2,
             #[cfg(target_os = "linux")]
             Self::Local(LocalError::Cancelled) => 130,
             #[cfg(target_os = "linux")]

@@ -2,6 +2,8 @@
 
 use super::pause::Pause;
 use super::record::Record;
+use super::takeover::{Journal, RunState, UnderWay};
+use super::together;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
 use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain};
@@ -41,6 +43,15 @@ pub struct Outcome {
     pub exit_code: u8,
 }
 
+/// Where a run begins.
+#[derive(Clone, Debug)]
+pub enum Beginning {
+    /// At its first repetition.
+    New,
+    /// Where another process left it that died: its state, and its summary so far.
+    Again(Box<(RunState, Summary)>),
+}
+
 /// Carries out `plan` over `hosts`, takes the hosts back, and writes the summary.
 ///
 /// # Errors
@@ -51,14 +62,28 @@ pub fn run(
     directory: &RunDirectory,
     progress: &Progress,
     interrupts: Interrupts,
+    beginning: Beginning,
 ) -> Result<Outcome, RunError> {
-    let record = Record::begin(plan, directory);
-    let mut execution = Execution::begin(plan, hosts, record, directory, progress, interrupts)?;
+    let (state, record) = match beginning {
+        Beginning::New => {
+            let state = RunState { session: clock::session(), incarnation: 0, done: 0, under_way: None };
+            (state, Record::begin(plan, directory))
+        }
+        Beginning::Again(left) => {
+            let (state, summary) = *left;
+            let incarnation = state.incarnation + 1;
+            (RunState { incarnation, ..state }, Record::take_over(summary))
+        }
+    };
+    let (first, left) = (state.done + 1, state.under_way.clone());
+    let journal = Journal::begin(directory, state)?;
+    let mut execution = Execution::begin(plan, hosts, record, journal, progress, interrupts)?;
     directory.write_state("running")?;
     let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
     let total = plan.repeat * u32::from(drivers);
-    for number in 1..=total {
-        execution.repetition(number, Turn::of(number, drivers))?;
+    for number in first..=total {
+        let left = left.as_ref().filter(|_| number == first);
+        execution.repetition(number, Turn::of(number, drivers), left)?;
         if execution.is_over() {
             execution.note_early_end(number, total);
             break;
@@ -85,9 +110,12 @@ struct Execution<'a> {
     groups: (GroupId, GroupId),
     unreached: Unreached,
     record: Record,
+    journal: Journal<'a>,
     verdict: Verdict,
     /// Of the last repetition.
     last_error: Option<String>,
+    /// What had failed in the repetition under way before this process took it over.
+    inherited: Option<String>,
     interrupted: bool,
     /// Everything was ended by force; there is nobody to talk to any more.
     killed: bool,
@@ -99,7 +127,7 @@ impl<'a> Execution<'a> {
         plan: &'a Plan,
         hosts: &'a mut dyn Hosts,
         record: Record,
-        directory: &'a RunDirectory,
+        journal: Journal<'a>,
         progress: &'a Progress,
         mut interrupts: Interrupts,
     ) -> Result<Self, RunError> {
@@ -110,7 +138,7 @@ impl<'a> Execution<'a> {
             progress.message("Stdin is a file: nobody can press Enter, so there is no pause.");
         }
         hosts.watch(&mut coordinators, FIRST_HOST)?;
-        let session = clock::session();
+        let RunState { session, incarnation, .. } = journal.state;
         let mut add = |group| {
             let addresses: Vec<_> = hosts.group(group).iter().map(|host| host.control).collect();
             let config = CoordinatorConfig {
@@ -123,7 +151,9 @@ impl<'a> Execution<'a> {
                     stop: STOP_LIMIT,
                     ..CoordinatorLimits::default()
                 },
+                key: plan.key.clone(),
                 session,
+                incarnation,
                 work: Some(plan.work),
             };
             coordinators.add(config, addresses)
@@ -132,7 +162,7 @@ impl<'a> Execution<'a> {
         Ok(Self {
             plan,
             hosts,
-            directory,
+            directory: journal.directory,
             progress,
             interrupts,
             pause,
@@ -140,8 +170,10 @@ impl<'a> Execution<'a> {
             groups,
             unreached: Unreached::default(),
             record,
+            journal,
             verdict: Verdict::OK,
             last_error: None,
+            inherited: None,
             interrupted: false,
             killed: false,
             host_lost: false,
@@ -150,29 +182,39 @@ impl<'a> Execution<'a> {
 
     /// Without its hosts or a worker, or against the user's wish, a run does not go on.
     fn is_over(&self) -> bool {
-        let groups = [self.groups.0, self.groups.1];
-        let mut workers = groups.iter().flat_map(|group| self.coordinators.get(*group).peers());
-        self.interrupted || self.host_lost || workers.any(|worker| worker.is_given_up)
+        let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
+        self.interrupted || self.host_lost || !Repetition::can_another_follow(servers, clients)
     }
 
-    fn repetition(&mut self, number: u32, turn: Turn) -> Result<(), RunError> {
-        let started = Instant::now();
+    /// Carries out a repetition, or what is `left` of it by a process that died.
+    fn repetition(&mut self, number: u32, turn: Turn, left: Option<&UnderWay>) -> Result<(), RunError> {
+        let mut started = Instant::now();
         let driver = self.plan.drivers[usize::from(turn.driver)].name.as_str();
         self.directory.event(json!({
             "event": "repetition", "number": number, "driver": driver, "round": turn.round,
+            "taken_over": left.is_some(),
         }));
-        let mut repetition = self.coordinators.with_both(self.groups, |servers, clients, now| {
-            Repetition::begin(number, turn.driver, servers, clients, now)
-        });
+        self.inherited = left.and_then(|left| left.failure.clone());
+        let begin = |servers: &mut _, clients: &mut _, now| match left {
+            None => Repetition::begin(number, turn.driver, servers, clients, now),
+            Some(left) => Repetition::take_over(number, turn.driver, &left.takeover, servers, clients, now),
+        };
+        if let Some(left) = left {
+            self.progress.message(&format!("Taking over repetition {number} of {driver}."));
+            started = earlier(started, &left.started);
+            if !self.hosts.outlive_the_orchestrator() {
+                let lost = "the orchestrator died, and with it the workers on its machine and what they ran";
+                self.sum_up_lost(turn, lost, started.elapsed());
+                return Ok(());
+            }
+        }
+        let mut repetition = self.coordinators.with_both(self.groups, begin);
         self.pause.begin();
         repetition.hold_servers(self.pause.is_on());
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
-            let phases: Vec<_> = self.coordinators.with_both(self.groups, |servers, clients, now| {
-                repetition.advance(servers, clients, now).collect()
-            });
-            for phase in phases {
+            for phase in self.advance(&mut repetition) {
                 self.directory.event(json!({"event": "phase", "phase": format!("{phase:?}")}));
                 if let Some(text) = self.describe(phase) {
                     what = text;
@@ -190,6 +232,21 @@ impl<'a> Execution<'a> {
         }
         self.sum_up(turn, started.elapsed());
         Ok(())
+    }
+
+    /// Goes on as far as the groups have come. That is on disk before anybody is told what follows from it.
+    fn advance(&mut self, repetition: &mut Repetition) -> Vec<RepetitionPhase> {
+        let (journal, hosts, inherited) = (&mut self.journal, &*self.hosts, &self.inherited);
+        self.coordinators.with_both(self.groups, |servers, clients, now| {
+            let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
+            if !phases.is_empty() || journal.state.under_way.is_none() {
+                let failed = [&*servers, &*clients].into_iter().find_map(|c| Some((c.group(), c.failure()?)));
+                let failure = failed.map(|(group, failure)| explain::explain(hosts, group, failure));
+                let takeover = repetition.takeover(servers, clients);
+                journal.note(takeover, inherited.clone().or(failure));
+            }
+            phases
+        })
     }
 
     fn handle_event(&mut self, group: GroupId, event: &Event, repetition: &mut Repetition) {
@@ -277,13 +334,17 @@ impl<'a> Execution<'a> {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
         let failure =
             [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
+        let (start, quiet_window) = (together::start(clients), together::quiet_window(servers, clients));
         let mut verdict = match failure {
             _ if self.interrupted => Verdict {
                 status: Status::Interrupted,
                 exit_code: 130,
                 error: Some("interrupted by the user".into()),
             },
-            None => Verdict::OK,
+            None if self.inherited.is_some() => {
+                Verdict::infrastructure(self.inherited.take().unwrap_or_default())
+            }
+            None => together::verdict(self.plan, start.as_ref()).unwrap_or(Verdict::OK),
             Some((group, failure)) => {
                 let mut error = explain::explain(self.hosts, group, failure);
                 if self.directory.is_on_full_disk() {
@@ -306,9 +367,15 @@ impl<'a> Execution<'a> {
             status: verdict.status,
             duration_s: duration.as_secs_f64(),
             error: verdict.error.clone(),
+            suspect: together::suspicions(self.plan, start.as_ref(), quiet_window.as_ref()),
+            start,
+            quiet_window,
             servers,
             clients,
         };
+        for reason in &summary.suspect {
+            self.progress.message(&format!("suspect: {reason}"));
+        }
         let driver = &self.plan.drivers[usize::from(turn.driver)].name;
         let word = status_word(verdict.status);
         self.progress.repetition(
@@ -322,7 +389,23 @@ impl<'a> Execution<'a> {
         }
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
         self.record.add(turn.driver, summary, self.directory);
+        self.journal.done();
         self.last_error = verdict.error;
+        self.verdict.worse(Verdict { error: None, ..verdict });
+    }
+
+    /// Nobody can say any more what became of a repetition.
+    fn sum_up_lost(&mut self, turn: Turn, reason: &str, duration: Duration) {
+        collect::repair(self.plan, turn, self.hosts, self.directory);
+        let verdict = Verdict::infrastructure(reason.to_owned());
+        self.progress.message(&format!("error: {reason}"));
+        self.directory.event(json!({"event": "over", "status": verdict.status, "error": reason}));
+        let lost = RepetitionSummary {
+            error: Some(reason.to_owned()),
+            ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())
+        };
+        self.record.add(turn.driver, lost, self.directory);
+        self.journal.done();
         self.verdict.worse(Verdict { error: None, ..verdict });
     }
 
@@ -356,12 +439,42 @@ impl<'a> Execution<'a> {
         Some(format!("{what} ({}): {}", hosts.len(), names.join(" ")))
     }
 
+    /// Says which workers could not be told that the run is over, where nobody else ends them.
+    fn name_who_stays(&self) {
+        if !self.hosts.outlive_the_orchestrator() {
+            return;
+        }
+        for group in [self.groups.0, self.groups.1] {
+            let coordinator = self.coordinators.get(group);
+            let kind = coordinator.group();
+            for (host, worker) in self.hosts.group(kind).iter().zip(coordinator.peers()) {
+                if worker.welcome.is_some() && !worker.has_left {
+                    self.progress.message(&format!(
+                        "{kind} {}: it has not confirmed that the run is over; unless it has ended, it stops its driver \
+                         and ends after its --orphan-timeout",
+                        host.address
+                    ));
+                }
+            }
+        }
+    }
+
     /// Lets the workers go.
     fn end(mut self) -> Result<(Verdict, Record), RunError> {
         if !self.killed {
             self.progress.phase("letting the workers go");
             self.coordinators.finish()?;
+            self.name_who_stays();
         }
         Ok((self.verdict, self.record))
     }
+}
+
+/// The moment on our clock when `started`, by the time of the day, was; `now` if that makes no sense.
+fn earlier(now: Instant, started: &str) -> Instant {
+    let since = started
+        .parse()
+        .ok()
+        .and_then(|at: jiff::Timestamp| Duration::try_from(jiff::Timestamp::now().duration_since(at)).ok());
+    since.and_then(|since| now.checked_sub(since)).unwrap_or(now)
 }

@@ -15,14 +15,16 @@ pub(super) fn explain(hosts: &dyn Hosts, group: Group, failure: &Failure) -> Str
         Failure::Worker { index, ending } => format!("{}: {}", host(*index), part(ending)),
         Failure::Lost { index, error } => format!("{} is lost: {error}", host(*index)),
         Failure::Restarted { index } => {
-            format!("{}: the worker was restarted while its driver ran", host(*index))
+            format!(
+                "{}: the worker has lost its driver: it was restarted, or taken over by another coordinator",
+                host(*index)
+            )
         }
         Failure::Refused { index, refusal } => {
             let option = match refusal {
-                Refusal::Run { .. } => " (--run)",
                 Refusal::Scenario { .. } => " (--scenario)",
                 Refusal::Drivers { .. } => " (--driver)",
-                Refusal::Group { .. } | Refusal::Index { .. } => "",
+                Refusal::Stale => "",
             };
             format!("{}: the worker refuses: {refusal}{option}", host(*index))
         }

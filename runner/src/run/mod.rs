@@ -12,13 +12,16 @@ mod pause;
 mod plan;
 mod progress;
 mod record;
+mod takeover;
+mod together;
 mod unreached;
 mod verdict;
 
 pub use directory::RunDirectory;
 pub use error::RunError;
-pub use execute::{Outcome, run};
+pub use execute::{Beginning, Outcome, run};
 pub use interrupt::Interrupts;
 pub use limits::raise_file_limit;
-pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource, work_of};
+pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource, SkewPolicy, work_of};
 pub use progress::Progress;
+pub use takeover::RunState;

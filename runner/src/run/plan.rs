@@ -3,7 +3,9 @@
 use super::RunError;
 use backends::scenario::{self, Scenario, ScenarioError};
 use backends::work;
-use russula_proto::{RunId, Work};
+use clap::ValueEnum;
+use russula_proto::{Key, RunId, Work};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use std::time::Duration;
 pub struct Plan {
     /// Its name, which the workers know as well.
     pub run: RunId,
+    /// What lets the orchestrator and the workers know each other.
+    pub key: Key,
     /// The drivers in the order in which they take turns; a worker's programs have the same order.
     pub drivers: Vec<PlannedDriver>,
     /// How often each driver has its turn.
@@ -22,12 +26,25 @@ pub struct Plan {
     pub ready_timeout: Duration,
     /// Most time for the clients of one repetition.
     pub timeout: Duration,
+    /// The largest start skew of the clients that is not suspect.
+    pub max_start_skew: Duration,
+    /// What becomes of a repetition whose start skew is larger.
+    pub on_start_skew: SkewPolicy,
     /// Wait for the user before the servers are stopped.
     pub pause: bool,
     /// What they run.
     pub scenario: Scenario,
     /// The same, as the workers compare it with theirs.
     pub work: Work,
+}
+
+/// What becomes of a repetition whose clients did not start together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum SkewPolicy {
+    /// It is marked as suspect
+    Suspect,
+    /// It fails
+    Fail,
 }
 
 /// A driver, as `run.json` has it.

@@ -5,7 +5,7 @@ use super::execute::Outcome;
 use super::verdict::Verdict;
 use super::{Plan, Progress, RunDirectory, machine};
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The summary of the run under way.
 pub(super) struct Record {
@@ -34,6 +34,12 @@ impl Record {
         let record = Self { started: Instant::now(), summary };
         record.save(directory);
         record
+    }
+
+    /// The record of a run that another process began.
+    pub(super) fn take_over(summary: Summary) -> Self {
+        let earlier = Duration::try_from_secs_f64(summary.duration_s).unwrap_or_default();
+        Self { started: Instant::now().checked_sub(earlier).unwrap_or_else(Instant::now), summary }
     }
 
     /// Adds a repetition of the driver with this index. Nothing is measured while it is written.

@@ -22,6 +22,9 @@ pub(crate) const LEFT_MAX: Duration = Duration::from_secs(5);
 /// The variable that marks the processes of a test.
 const MARK: &str = "RUNNER_CLI_TEST";
 
+/// Adds what a driver's stderr is called, which no other start has, as a line to a file of the test.
+const NOTE: &str = "note() { readlink /proc/$$/fd/2 >> $BENCH/starts; }";
+
 /// The place of one test.
 pub(crate) struct Bench {
     dir: TempDir,
@@ -59,15 +62,15 @@ impl Bench {
         path
     }
 
-    /// Makes a driver out of two shell scripts. In them `$SERVER` and `$CLIENT` are the embedded driver's programs and
-    /// `$BENCH` is the directory of the test.
+    /// Makes a driver out of two shell scripts. In them `$SERVER` and `$CLIENT` are the embedded driver's programs
+    /// `$BENCH` is the directory of the test, and `note` counts the start, for [`Self::starts`].
     pub(crate) fn fake(&self, name: &str, server: &str, client: &str) {
         for (role, script) in [("server", server), ("client", client)] {
             let path = self.drivers().join(format!("s2n-netbench-driver-{role}-{name}"));
             let bench = self.dir.path().display();
             let embedded = |role| format!("{bench}/bin/s2n-netbench-driver-{role}-embedded");
             let text = format!(
-                "#!/bin/sh\nBENCH={bench}\nSERVER={}\nCLIENT={}\n{script}\n",
+                "#!/bin/sh\nBENCH={bench}\nSERVER={}\nCLIENT={}\n{NOTE}\n{script}\n",
                 embedded("server"),
                 embedded("client")
             );

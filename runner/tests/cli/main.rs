@@ -15,3 +15,4 @@ mod full_disk;
 mod good_runs;
 mod interrupts;
 mod stock;
+mod workers;

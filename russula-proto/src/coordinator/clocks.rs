@@ -76,6 +76,7 @@ impl Measurement {
 
     /// Nothing more is to be asked; whether something was.
     pub(super) fn give_up(&mut self) -> bool {
+        self.asked = None;
         core::mem::take(&mut self.exchanges_left) > 0
     }
 

@@ -108,12 +108,12 @@ impl Coordinator {
             self.outputs.push_back(Output::Close(index));
         }
         self.peers[index].connection = Connection::Gone;
+        self.open -= 1;
     }
 
     /// Nothing is expected of the worker any more.
     fn leave(&mut self, index: usize) {
         self.census[self.peers[index].stage as usize] -= 1;
-        self.present -= 1;
     }
 
     fn set_timer(&mut self, index: usize, at: Timestamp) {

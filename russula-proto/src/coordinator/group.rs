@@ -12,7 +12,8 @@ use core::time::Duration;
 impl Coordinator {
     /// Brings everything that follows from the inputs to rest.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        if self.repetition > 0 {
+        // Once the run is over, workers leave, and that brings nobody anywhere.
+        if self.repetition > 0 && self.finishing.is_none() {
             while self.step() {
                 self.set_start(now);
                 self.note_window(now);
@@ -31,10 +32,12 @@ impl Coordinator {
         let slowest = slowest.unwrap_or(Stage::Released);
         // Who starts together with others is not ready before its clock is known.
         let slowest = if self.unmeasured > 0 { Stage::Idle } else { slowest };
+        // Who was ready and was restarted since is waited for again.
+        let may_go_on = self.workflow.target() != Target::Ready || slowest >= Stage::Ready;
         let inputs = [
             self.aborted.then_some(CoordinatorInput::Abort),
             Some(CoordinatorInput::All(slowest)),
-            self.till.map(CoordinatorInput::Till),
+            self.till.filter(|_| may_go_on).map(CoordinatorInput::Till),
         ];
         let changed = inputs.into_iter().flatten().any(|input| self.workflow.handle(input));
         if changed {
@@ -89,11 +92,12 @@ impl Coordinator {
     }
 
     pub(super) fn stop_everything(&mut self) {
-        // Who is stopped has no clock that matters.
         self.unmeasured = 0;
         self.till = Some(Milestone::Done);
         self.aborted = true;
         for index in 0..self.peers.len() {
+            // Who is stopped has no clock that matters.
+            self.peers[index].clock.give_up();
             // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
             let peer = &self.peers[index];
             if peer.welcome.is_none() && peer.expected_memory.is_none() && !peer.is_gone() {
@@ -109,7 +113,14 @@ impl Coordinator {
             return None;
         }
         match self.workflow.target() {
-            Target::Ready => (self.till.is_some() && !has(Milestone::Ready)).then_some(Phase::Ready),
+            Target::Ready => {
+                let next = if has(Milestone::Ready) {
+                    Some(Milestone::WorkersRunning)
+                } else {
+                    Some(Milestone::Ready)
+                };
+                (self.till >= next).then_some(Phase::Ready)
+            }
             Target::Run if !has(Milestone::WorkersRunning) => Some(Phase::Start),
             Target::Run => (self.till == Some(Milestone::Done)).then_some(Phase::Run),
             Target::Stop | Target::Release => Some(Phase::Stop),
@@ -175,7 +186,7 @@ impl Coordinator {
     }
 
     fn finish_if_due(&mut self) {
-        if self.finishing.is_some() && self.present == 0 {
+        if self.finishing.is_some() && self.open == 0 {
             self.finishing = None;
             self.finished = true;
             self.repetition = 0;

@@ -8,18 +8,19 @@ mod config;
 mod dialing;
 mod failure;
 mod group;
+mod hearing;
 mod output;
 mod peer;
 mod schedule;
+mod speaking;
 mod starts;
 mod taking_over;
 mod window;
 
 use crate::noise::Entropy;
-use crate::outcome::Ending;
 use crate::text::Text;
 use crate::time::Timestamp;
-use crate::wire::{Goal, Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage};
+use crate::wire::{Stage, WorkerMessage};
 use crate::workflow::{CoordinatorWorkflow, Group, Milestone};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -49,15 +50,19 @@ pub struct Coordinator {
     peers: Vec<Peer>,
     /// How many peers that are not gone are in each stage.
     census: [usize; Stage::ALL.len()],
-    /// How many peers are not gone.
-    present: usize,
+    /// How many peers have a connection or are to have one.
+    open: usize,
     /// How many peers' clocks are still to be measured before the programs start together.
     unmeasured: usize,
     /// When the programs start together.
     start_at: Option<Timestamp>,
     /// Whether this repetition was begun by another process, which died.
     is_taken_over: bool,
+    /// Whether that process may have told the workers to start.
+    is_start_inherited: bool,
     window: Option<Window>,
+    /// Whether anybody's part in this repetition has ended.
+    has_heard_end: bool,
     /// Payload bytes of all control connections in both directions.
     control_bytes: u64,
     dials: u64,
@@ -85,11 +90,13 @@ impl Coordinator {
             aborted: false,
             failure: None,
             census,
-            present: peers.len(),
+            open: peers.len(),
             unmeasured: 0,
             start_at: None,
             is_taken_over: false,
+            is_start_inherited: false,
             window: None,
+            has_heard_end: false,
             control_bytes: 0,
             dials: 0,
             questions: 0,
@@ -130,9 +137,10 @@ impl Coordinator {
         self.announced
     }
 
-    /// When the programs were to start together, once that is decided.
+    /// When the programs were to start together, once that is decided. `None` if another process may have decided
+    /// it, by another clock.
     pub fn start_at(&self) -> Option<Timestamp> {
-        self.start_at
+        self.start_at.filter(|_| !self.is_start_inherited)
     }
 
     /// Whether the state is at or past `milestone`, whether that was asked for or not.
@@ -159,6 +167,7 @@ impl Coordinator {
         PeerView {
             is_connected: peer.is_up() && !peer.is_gone(),
             is_given_up: peer.is_gone(),
+            has_left: peer.has_left,
             stage: peer.stage,
             ending: peer.ending.as_ref(),
             clock: peer.clock.best(),
@@ -202,8 +211,9 @@ impl Coordinator {
         self.aborted = false;
         self.failure = None;
         self.start_at = None;
-        self.is_taken_over = false;
+        (self.is_taken_over, self.is_start_inherited) = (false, false);
         self.window = None;
+        self.has_heard_end = false;
         let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
         self.census = [0; Stage::ALL.len()];
         self.unmeasured = 0;
@@ -356,131 +366,7 @@ impl Coordinator {
         Output::Wait([phase, self.finishing, self.schedule.next()].into_iter().flatten().min())
     }
 
-    // --- messages ---
-
-    fn handle_message(&mut self, index: usize, message: WorkerMessage, message_len: usize, now: Timestamp) {
-        let greeting = matches!(self.peers[index].connection, Connection::Greeting(_));
-        if self.peers[index].is_dismissed && message != WorkerMessage::Farewell {
-            return;
-        }
-        match message {
-            WorkerMessage::Welcome(welcome) if greeting => self.handle_welcome(index, welcome, now),
-            WorkerMessage::Refused(Refusal::Stale) if greeting => {
-                self.disconnect(index, PeerError::Refused(Refusal::Stale), now);
-            }
-            WorkerMessage::Refused(refusal) if greeting => {
-                self.reject(index, Failure::Refused { index, refusal });
-            }
-            WorkerMessage::Report(report) if !greeting => {
-                self.handle_report(index, report, message_len, now);
-            }
-            WorkerMessage::Clock(reading) if !greeting => {
-                let peer = &mut self.peers[index];
-                if peer.clock.handle(reading, now) && peer.clock.is_done() {
-                    self.unmeasured -= 1;
-                }
-            }
-            WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => self.give_up(index),
-            WorkerMessage::Welcome(_)
-            | WorkerMessage::Refused(_)
-            | WorkerMessage::Report(_)
-            | WorkerMessage::Clock(_)
-            | WorkerMessage::Farewell => self.reject(index, Failure::OutOfOrder { index }),
-        }
-    }
-
-    fn handle_welcome(&mut self, index: usize, welcome: Welcome, now: Timestamp) {
-        self.clear_timer(index);
-        let has_forgotten = self.peers[index].welcome(welcome, now);
-        self.event(Event::Connected(index));
-        let stage = self.peers[index].stage;
-        let may_have_started = (Stage::Starting..=Stage::Running).contains(&stage);
-        if has_forgotten && (may_have_started || self.is_taken_over && stage < Stage::Ended) {
-            self.fail(Failure::Restarted { index });
-        }
-        if has_forgotten && stage < Stage::Ended {
-            self.set_stage(index, Stage::Idle);
-            self.measure_again(index);
-        }
-    }
-
-    /// Another process has another clock.
-    fn measure_again(&mut self, index: usize) {
-        if self.workflow.target() == Target::Ready && self.workflow.starts_together() && !self.aborted {
-            let peer = &mut self.peers[index];
-            self.unmeasured += usize::from(peer.clock.is_done() && !peer.is_gone());
-            peer.clock = clocks::Measurement::begin(self.config.limits.clock_exchanges);
-        }
-    }
-
-    fn handle_report(&mut self, index: usize, report: Report, message_len: usize, now: Timestamp) {
-        let stage = report.position.stage();
-        if report.repetition != self.repetition {
-            return;
-        }
-        let peer = &mut self.peers[index];
-        peer.started_at = peer.started_at.or(report.started_at);
-        peer.quiet = report.quiet.or(peer.quiet);
-        if stage <= peer.stage {
-            return;
-        }
-        if let Position::Ended(ending) | Position::Released(ending) = report.position
-            && peer.ending.is_none()
-        {
-            peer.ending = Some(ending.clone());
-            // What has ended does not start any more.
-            self.unmeasured -= usize::from(peer.clock.give_up() && !peer.is_gone());
-            self.close_window(message_len, now);
-            if self.is_failure(&ending) {
-                self.fail(Failure::Worker { index, ending });
-            }
-        }
-        self.set_stage(index, stage);
-        self.event(Event::Worker(index, stage));
-    }
-
-    fn is_failure(&self, ending: &Ending) -> bool {
-        // The process that died may have told its workers to stop.
-        let was_to_stop = self.is_taken_over && self.till == Some(Milestone::Done);
-        let is_stop = matches!(ending, Ending::Stopped(_));
-        self.workflow.is_failure(ending) && !self.aborted && !(was_to_stop && is_stop)
-    }
-
-    // --- one worker ---
-
-    /// Says to a worker what is to be said, if its connection has room.
-    fn tell(&mut self, index: usize, now: Timestamp) {
-        let finishing = self.finishing.is_some() || self.peers[index].is_dismissed;
-        // A worker whose ending has arrived may forget it, whatever the others do.
-        let target = match self.peers[index].ending {
-            Some(_) => Target::Release,
-            None => self.workflow.target(),
-        };
-        let clock = self.peers[index].clock.best();
-        let start_at = self.start_at.filter(|_| target == Target::Run);
-        let start_at = start_at.zip(clock).map(|(at, clock)| clock.to_worker(at));
-        let goal = Goal { repetition: self.repetition, program: self.program, target, start_at };
-        let peer = &mut self.peers[index];
-        let queued = if finishing {
-            peer.say_finish()
-        } else if self.repetition > 0 && peer.say(goal) {
-            true
-        } else if target == Target::Ready && peer.ask_clock(self.questions, now) {
-            self.questions = self.questions.wrapping_add(1);
-            true
-        } else {
-            false
-        };
-        if queued {
-            self.outputs.push_back(Output::Transmit(index));
-        }
-    }
-
-    fn tell_everyone(&mut self, now: Timestamp) {
-        for index in 0..self.peers.len() {
-            self.tell(index, now);
-        }
-    }
+    // --- inside ---
 
     fn set_stage(&mut self, index: usize, stage: Stage) {
         if !self.peers[index].is_gone() {

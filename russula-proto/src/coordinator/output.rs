@@ -58,6 +58,8 @@ pub struct PeerView<'a> {
     pub is_connected: bool,
     /// Whether the worker was given up: it is not dialed again, and no later repetition can succeed.
     pub is_given_up: bool,
+    /// Whether the worker has confirmed that the run is over for it.
+    pub has_left: bool,
     /// How far it is in this repetition.
     pub stage: Stage,
     /// How its part in this repetition ended.

@@ -38,6 +38,8 @@ pub(super) struct Peer {
     pub(super) last_error: Option<PeerError>,
     /// Given up while there was a connection, over which it hears that the run is over for it.
     pub(super) is_dismissed: bool,
+    /// It has confirmed that the run is over.
+    pub(super) has_left: bool,
     /// Since when there is no connection, or since when there is one.
     pub(super) since: Timestamp,
     /// The one timer of this peer, as it stands in the coordinator's schedule.
@@ -66,6 +68,7 @@ impl Peer {
             last_contact: None,
             last_error: None,
             is_dismissed: false,
+            has_left: false,
             since: now,
             timer: None,
             clock: Measurement::default(),

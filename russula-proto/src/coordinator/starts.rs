@@ -1,6 +1,7 @@
 //! How well the programs of a group started together.
 
 use super::Coordinator;
+use crate::time::Timestamp;
 
 /// The start skew of a group in one repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,25 +13,28 @@ pub struct StartSkew {
     /// The largest bound of those workers' clocks: each start was at most so much earlier or later, in
     /// microseconds.
     pub bound_us: u64,
-    /// How much later than the instant that was named the last one started, in microseconds.
-    pub lateness_us: i64,
+    /// How much later than the instant that was named the last one started, in microseconds. `None` if another
+    /// process named it, which had another clock.
+    pub lateness_us: Option<i64>,
 }
 
 impl Coordinator {
     /// How well the programs started together; `None` if they were not to, or none has started.
     pub fn start_skew(&self) -> Option<StartSkew> {
-        let start_at = self.start_at?;
+        self.start_at?;
+        let start_at = self.start_at();
         let starts = self.peers().filter_map(|peer| Some((peer.started_at?, peer.clock?.bound_us)));
         let mut skew: Option<StartSkew> = None;
         let (mut first, mut last) = (u64::MAX, 0);
         for (at, bound_us) in starts {
             (first, last) = (first.min(at.as_micros()), last.max(at.as_micros()));
-            let before = skew.map_or((0, 0, i64::MIN), |s| (s.started, s.bound_us, s.lateness_us));
+            let (started, bound_before) = skew.map_or((0, 0), |skew| (skew.started, skew.bound_us));
+            let lateness_us = start_at.map(|start_at| Timestamp::from_micros(last).micros_after(start_at));
             skew = Some(StartSkew {
-                started: before.0 + 1,
+                started: started + 1,
                 spread_us: last - first,
-                bound_us: before.1.max(bound_us),
-                lateness_us: before.2.max(at.micros_after(start_at)),
+                bound_us: bound_before.max(bound_us),
+                lateness_us,
             });
         }
         skew

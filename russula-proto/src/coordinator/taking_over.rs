@@ -28,6 +28,7 @@ impl Coordinator {
         }
         self.begin_with(repetition, program, now);
         self.is_taken_over = true;
+        self.is_start_inherited = asked > Some(Milestone::Ready);
         self.till = asked;
         self.settle(now);
     }

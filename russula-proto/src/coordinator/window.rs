@@ -45,7 +45,7 @@ impl Coordinator {
 
     /// Whether this repetition has had no window yet, and nothing has ended that would have closed it.
     pub(crate) fn may_open_window(&self) -> bool {
-        self.window.is_none() && self.peers.iter().all(|peer| peer.ending.is_none())
+        self.window.is_none() && !self.has_heard_end
     }
 
     pub(crate) fn is_window_closed(&self) -> bool {
@@ -55,10 +55,13 @@ impl Coordinator {
     /// Something has ended, or is to be: there is something to say again. `message_len` bytes of the control
     /// connections are the message that says so.
     pub(crate) fn close_window(&mut self, message_len: usize, now: Timestamp) {
-        let bytes = self.control_bytes.saturating_sub(message_len as u64);
         if let Some(window) = &mut self.window
             && window.closed.is_none()
         {
+            // Others may have ended as well, and only part of their messages is here.
+            let links = self.peers.iter().filter_map(|peer| peer.link());
+            let partial: usize = links.map(|link| link.partial_len()).sum();
+            let bytes = self.control_bytes.saturating_sub((message_len + partial) as u64);
             window.closed = Some((now.since(window.opened_at), bytes.saturating_sub(window.from_bytes)));
         }
     }

@@ -96,7 +96,9 @@ impl FrameReader {
         if !(MIN_FRAME_LEN..=MAX_FRAME_LEN).contains(&expected) {
             return Err(FrameLengthError { len });
         }
-        self.payload.extend_from_slice(take(input, expected - self.payload.len()));
+        let piece = take(input, expected - self.payload.len());
+        self.make_room(piece.len(), expected);
+        self.payload.extend_from_slice(piece);
         if self.payload.len() < expected {
             return Ok(None);
         }
@@ -104,9 +106,24 @@ impl FrameReader {
         Ok(Some(core::mem::take(&mut self.payload)))
     }
 
+    /// Grows the buffer in doubling steps, so that many small pieces cost no more than a few large ones, and never
+    /// beyond the frame.
+    fn make_room(&mut self, more: usize, expected: usize) {
+        let len = self.payload.len() + more;
+        if len > self.payload.capacity() {
+            let capacity = len.max(2 * self.payload.capacity()).min(expected);
+            self.payload.reserve_exact(capacity - self.payload.len());
+        }
+    }
+
     /// Whether part of a frame has arrived.
     pub fn is_mid_frame(&self) -> bool {
         self.prefix_len > 0
+    }
+
+    /// Bytes that have arrived of a frame that is not complete, with its length field.
+    pub fn partial_len(&self) -> usize {
+        self.prefix_len + self.payload.len()
     }
 
     /// Bytes held at this moment.

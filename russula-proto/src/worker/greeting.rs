@@ -33,6 +33,7 @@ impl Worker {
             self.memory.takeovers += 1;
             self.goal = None;
             self.task.is_abandoned = true;
+            self.farewell = Farewell::NotAsked;
         }
         self.event(Event::Attached(connection));
         let welcome = Welcome {
@@ -87,6 +88,9 @@ impl Worker {
     fn detach(&mut self, connection: ConnectionId, now: Timestamp) {
         if self.connections.attached() == Some(connection) {
             self.past_control_bytes = self.control_bytes();
+            if self.farewell == Farewell::Said && !self.is_flushed(connection) {
+                self.farewell = Farewell::Due;
+            }
             self.event(Event::Detached(connection));
             self.orphaned_at = Some(now + self.config.limits.orphan);
         }

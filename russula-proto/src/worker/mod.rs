@@ -5,19 +5,23 @@
 
 mod config;
 mod connections;
+mod converge;
 mod greeting;
 mod output;
 mod rejection;
+mod shutdown;
+mod speaking;
 mod task;
 
 use crate::noise::Entropy;
 use crate::outcome::{Ending, Outcome, StartFailure};
 use crate::quiet::Traffic;
 use crate::time::Timestamp;
-use crate::wire::{ClockReading, CoordinatorMessage, Goal, Memory, Stage, Target, WorkerMessage};
-use crate::workflow::{WorkerInput, WorkerStep};
+use crate::wire::{ClockReading, CoordinatorMessage, Goal, Memory};
+use crate::workflow::WorkerInput;
 use alloc::collections::VecDeque;
 use connections::{Connections, Standing};
+use shutdown::{Farewell, Shutdown};
 use task::Task;
 
 pub use config::{WorkerConfig, WorkerLimits};
@@ -55,25 +59,6 @@ pub struct Worker {
     orphaned_at: Option<Timestamp>,
     shutdown: Option<Shutdown>,
     outputs: VecDeque<Output>,
-}
-
-/// The answer to `Finish`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Farewell {
-    /// The coordinator has not said that the run is over.
-    NotAsked,
-    /// It has, and is to hear that this worker ends.
-    Due,
-    /// It was told so, on the connection that is there now.
-    Said,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Shutdown {
-    reason: Finish,
-    /// When the worker ends even though the coordinator has not taken the last report.
-    until: Timestamp,
-    finished: bool,
 }
 
 impl Worker {
@@ -149,12 +134,15 @@ impl Worker {
             }
             let was_open = peer.link.is_open();
             let received = peer.link.receive::<CoordinatorMessage>(&mut bytes);
-            self.message_len = peer.link.last_frame_len();
+            let message_len = peer.link.last_frame_len();
             if peer.link.is_open() && !was_open {
                 self.outputs.push_back(Output::Transmit(connection));
             }
             match received {
-                Ok(Some(message)) => self.handle_message(connection, message, now),
+                Ok(Some(message)) => {
+                    self.message_len = message_len;
+                    self.handle_message(connection, message, now);
+                }
                 Ok(None) => return,
                 Err(error) => self.reject(connection, Rejection::Link(error), now),
             }
@@ -274,7 +262,9 @@ impl Worker {
                 self.clock_due = Some(ClockReading { exchange, at: now });
             }
             CoordinatorMessage::Finish if attached => {
-                self.farewell = Farewell::Due;
+                if self.farewell == Farewell::NotAsked {
+                    self.farewell = Farewell::Due;
+                }
                 self.shut_down(Finish::RunOver, now);
             }
             CoordinatorMessage::Hello(_)
@@ -291,157 +281,7 @@ impl Worker {
         self.finish_if_due(now);
     }
 
-    /// Follows the newest goal as far as it goes.
-    fn converge(&mut self, now: Timestamp) {
-        if self.shutdown.is_some() {
-            self.apply(WorkerInput::Target(Target::Stop), now);
-            return;
-        }
-        let newer = self.goal.is_some_and(|goal| goal.repetition > self.task.repetition);
-        if newer || self.task.is_abandoned {
-            if self.task.program_active {
-                // What is left of an older repetition ends before the new one begins.
-                self.apply(WorkerInput::Target(Target::Stop), now);
-                return;
-            }
-            let repetition = self.goal.map_or(0, |goal| goal.repetition);
-            self.task = Task::begin(repetition, self.config.identity.group);
-            self.report_due = true;
-        }
-        let Some(goal) = self.goal else { return };
-        let target = if self.start_at().is_some_and(|at| at > now) { Target::Ready } else { goal.target };
-        while self.apply(WorkerInput::Target(target), now) {}
-    }
-
-    /// When the program is to be started, as long as it was not.
-    fn start_at(&self) -> Option<Timestamp> {
-        let goal = self.goal.filter(|goal| goal.target == Target::Run && self.shutdown.is_none())?;
-        let is_due = goal.repetition == self.task.repetition && self.task.workflow.stage() <= Stage::Ready;
-        goal.start_at.filter(|_| is_due)
-    }
-
-    /// Applies one input to the workflow; the only place where its state changes.
-    fn apply(&mut self, input: WorkerInput, now: Timestamp) -> bool {
-        let (from, stage) = (self.task.workflow.name(), self.task.workflow.stage());
-        let was_quiet = self.task.workflow.is_quiet();
-        let Some(step) = self.task.workflow.handle(input) else { return false };
-        let to = self.task.workflow.name();
-        self.event(Event::State { repetition: self.task.repetition, from, to });
-        // What is behind the last report would tell the coordinator nothing.
-        if self.task.workflow.stage() > stage {
-            self.report_due = true;
-        }
-        self.note_window(was_quiet);
-        match step {
-            WorkerStep::Enter => {}
-            WorkerStep::Start => self.start(now),
-            WorkerStep::Stop => {
-                assert!(self.task.program_active, "only a program that was started is stopped");
-                self.task.stop_asked = true;
-                self.kill_at = Some(now + self.config.limits.kill_grace);
-                self.outputs.push_back(Output::Terminate);
-            }
-        }
-        true
-    }
-
-    fn start(&mut self, now: Timestamp) {
-        assert!(!self.task.program_active, "one program at a time");
-        self.task.program_active = true;
-        let program = self.goal.map_or(0, |goal| goal.program);
-        if program < self.config.programs {
-            self.outputs.push_back(Output::Start { program, repetition: self.task.repetition });
-        } else {
-            let failure = StartFailure::UnknownProgram { index: program, count: self.config.programs };
-            self.end_program(WorkerInput::StartFailed, Ending::StartFailed(failure), now);
-        }
-    }
-
-    fn end_program(&mut self, input: WorkerInput, ending: Ending, now: Timestamp) {
-        self.task.program_active = false;
-        self.task.ending = Some(ending);
-        self.kill_at = None;
-        self.apply(input, now);
-        self.settle(now);
-    }
-
-    /// Opens and closes the quiet window, and has the kernel asked at both ends of it.
-    fn note_window(&mut self, was_quiet: bool) {
-        let bytes = self.control_bytes();
-        match (was_quiet, self.task.workflow.is_quiet()) {
-            (false, true) => self.task.window.open(bytes),
-            (true, false) => self.task.window.close(bytes.saturating_sub(self.message_len as u64)),
-            (false, false) | (true, true) => return,
-        }
-        if let Some(connection) = self.connections.attached() {
-            self.outputs.push_back(Output::CheckKernel(connection));
-        }
-    }
-
-    /// Tells the coordinator what it is to know, as soon as its connection has room.
-    fn speak(&mut self) {
-        let Some(connection) = self.connections.attached() else { return };
-        if let Some(reading) = self.clock_due
-            && self.has_room(connection)
-        {
-            self.clock_due = None;
-            self.send(connection, &WorkerMessage::Clock(reading));
-        }
-        if self.report_due && !self.task.is_abandoned && self.has_room(connection) {
-            self.report_due = false;
-            let report = self.task.report();
-            self.send(connection, &WorkerMessage::Report(report));
-        }
-        let is_silent = !self.report_due || self.task.is_abandoned;
-        let may_leave = self.farewell == Farewell::Due && is_silent && !self.task.program_active;
-        if may_leave && self.has_room(connection) {
-            self.farewell = Farewell::Said;
-            self.send(connection, &WorkerMessage::Farewell);
-        }
-    }
-
-    /// Small messages may share a segment; after that, only the newest report counts.
-    fn has_room(&self, connection: ConnectionId) -> bool {
-        let peer = self.connections.get(connection);
-        peer.is_some_and(|peer| peer.link.outgoing().len() <= MAX_QUEUED_BEFORE_REPORT)
-    }
-
-    fn shut_down(&mut self, reason: Finish, now: Timestamp) {
-        if self.shutdown.is_none() {
-            // Time for the program to be stopped and killed, and for the last report to leave.
-            let until = now + self.config.limits.kill_grace + self.config.limits.kill_grace;
-            self.shutdown = Some(Shutdown { reason, until, finished: false });
-        }
-    }
-
-    fn finish_if_due(&mut self, now: Timestamp) {
-        let flushed = match self.connections.attached().and_then(|id| self.connections.get(id)) {
-            Some(peer) => peer.link.is_flushed() && !self.report_due && self.farewell != Farewell::Due,
-            // Without a connection the coordinator, who said that the run is over, still waits for the answer.
-            None => self.farewell != Farewell::Due,
-        };
-        let at_rest = flushed && !self.task.program_active;
-        if let Some(shutdown) = &mut self.shutdown
-            && !shutdown.finished
-            && (at_rest || shutdown.until <= now)
-        {
-            shutdown.finished = true;
-            let reason = shutdown.reason;
-            self.outputs.push_back(Output::Finished(reason));
-        }
-    }
-
-    fn send(&mut self, connection: ConnectionId, message: &WorkerMessage) {
-        if let Some(peer) = self.connections.get_mut(connection) {
-            peer.link.send(message);
-            self.outputs.push_back(Output::Transmit(connection));
-        }
-    }
-
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 }
-
-/// Room that a welcome and a reading of the clock take at the most.
-const MAX_QUEUED_BEFORE_REPORT: usize = 256;

@@ -36,12 +36,18 @@ pub(super) fn render(summary: &Summary) -> String {
 fn repetition_problems(driver: &str, index: usize, repetition: &RepetitionSummary) -> String {
     let hosts = hosts::named_hosts(repetition);
     let mut hosts: Vec<_> = hosts.iter().filter(|host| hosts::explains_failure(repetition, host)).collect();
-    if repetition.status == Status::Ok && repetition.error.is_none() && hosts.is_empty() {
+    let is_fine = repetition.status == Status::Ok && repetition.error.is_none();
+    if is_fine && hosts.is_empty() && repetition.suspect.is_empty() {
         return String::new();
     }
     // Whoever names an error comes before whoever only wrote to stderr.
     hosts.sort_by_key(|host| host.summary.error.is_none());
     let error = repetition.error.as_ref().map(|error| error_text(error)).unwrap_or_default();
+    let suspect: String = repetition
+        .suspect
+        .iter()
+        .map(|reason| format!("<p class=\"error\">Suspect: {}</p>\n", escaped(reason)))
+        .collect();
     let shown: String = hosts.iter().take(MAX_HOSTS).map(|host| host_problem(host)).collect();
     let more = match hosts.len().saturating_sub(MAX_HOSTS) {
         0 => String::new(),
@@ -51,7 +57,7 @@ fn repetition_problems(driver: &str, index: usize, repetition: &RepetitionSummar
         ),
     };
     format!(
-        "<article class=\"card\">\n<h3>{driver} · repetition {number} {badge}</h3>\n{error}{shown}{more}</article>\n",
+        "<article class=\"card\">\n<h3>{driver} · repetition {number} {badge}</h3>\n{error}{suspect}{shown}{more}</article>\n",
         driver = escaped(driver),
         number = index + 1,
         badge = badge(repetition.status),

@@ -1,0 +1,13 @@
+//! Corners of the protocol that are easily got wrong, one machine or one small run at a time.
+
+#[path = "../by_hand/mod.rs"]
+mod by_hand;
+
+mod coordinators;
+mod farewell;
+mod faults;
+mod found;
+mod messages;
+mod starting;
+mod strangers;
+mod window;

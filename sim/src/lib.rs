@@ -1,0 +1,18 @@
+//! The proof of the protocol: the real state machines in a world in memory.
+//!
+//! - [`world`]: coordinators, workers, their programs, a network and a time that jumps;
+//! - [`model`]: a small model of what a run may show;
+//! - [`run`]: whole runs drawn from a seed, with faults;
+//! - [`check`]: the rules that every run keeps, each with a name and a sentence.
+
+pub mod check;
+pub mod examine;
+pub mod model;
+mod random;
+pub mod run;
+pub mod sweep;
+pub mod toy_suite;
+pub mod world;
+
+pub use model::HostId;
+pub use random::Random;
