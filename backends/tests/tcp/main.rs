@@ -13,6 +13,7 @@ mod capture;
 mod floods;
 mod quiet_window;
 mod readiness;
+mod resume;
 mod strangers;
 mod takeover;
 mod wakeups;
@@ -22,7 +23,7 @@ use backends::tcp::{Coordinators, GroupId, Notice};
 use common::{NoOp, PATIENCE, Workers, coordinator_config};
 use russula_proto::coordinator::Event;
 use russula_proto::worker::Finish;
-use russula_proto::{Ending, Group, Milestone};
+use russula_proto::{Coordinator, Ending, Group, Milestone};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
@@ -47,7 +48,10 @@ fn run_repetition(coordinators: &mut Coordinators, id: GroupId, repetition: u32)
 
 /// Every worker's program has run and ended as a no-op does.
 fn assert_usual_endings(coordinators: &Coordinators, id: GroupId, stderr_tail_len: usize) {
-    let coordinator = coordinators.get(id);
+    assert_usual_endings_of(coordinators.get(id), stderr_tail_len);
+}
+
+fn assert_usual_endings_of(coordinator: &Coordinator, stderr_tail_len: usize) {
     let outcome = NoOp::usual_outcome(coordinator.group(), stderr_tail_len);
     let expected = match coordinator.group() {
         Group::Server | Group::Probe => Ending::Stopped(outcome),
