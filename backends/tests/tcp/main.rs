@@ -27,6 +27,7 @@ use russula_proto::{Coordinator, Ending, Group, Milestone};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A coordinator of the workers at `addresses`, with the limits of the tests.
@@ -74,6 +75,15 @@ fn wait_for(coordinators: &mut Coordinators, id: GroupId, what: &str, wanted: im
         {
             return;
         }
+    }
+}
+
+/// Waits until the log of worker 0 is as `condition` wants it.
+fn wait_for_log(workers: &Workers, what: &str, condition: impl Fn(&str) -> bool) {
+    let start = Instant::now();
+    while !condition(&workers.log(0)) {
+        assert!(start.elapsed() < PATIENCE, "'{what}' took longer than {PATIENCE:?}:\n{}", workers.log(0));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
