@@ -11,6 +11,7 @@ mod two_groups;
 mod broken_paths;
 mod capture;
 mod floods;
+mod impostors;
 mod quiet_window;
 mod readiness;
 mod resume;
