@@ -82,7 +82,8 @@ impl RepetitionPhase {
             Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
             Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
             Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
-            Self::StoppingServers => (servers(Milestone::Done), Self::Over),
+            // A process that has taken over in this phase has not heard yet how the clients ended.
+            Self::StoppingServers => (servers(Milestone::Done) && clients(Milestone::Done), Self::Over),
             Self::Over => (false, Self::Over),
         };
         reached.then_some(next)
@@ -303,7 +304,8 @@ mod tests {
                     assert!(!facts.hold_servers || phase == RepetitionPhase::StoppingClients);
                 }
                 if next == RepetitionPhase::Over {
-                    assert!(facts.servers == Some(Milestone::Done), "{phase:?} {facts:?}");
+                    let done = Some(Milestone::Done);
+                    assert_eq!((facts.servers, facts.clients), (done, done), "{phase:?} {facts:?}");
                 }
                 if next == RepetitionPhase::StoppingClients {
                     assert!(facts.give_up, "{phase:?} {facts:?}");
