@@ -86,8 +86,10 @@ impl World {
                 self.say(speaker, Kind::Event, || trace::of_event(&event));
             }
             coordinator::Output::Wait(at) => {
-                self.check_coordinator(group, &coordinator::Output::Wait(at));
-                self.side_mut(group).wait = at;
+                if self.is_strict {
+                    self.check_coordinator(group, &coordinator::Output::Wait(at));
+                }
+                self.side_mut(group).wait = at.map(|at| self.orchestrator.when(at));
                 return false;
             }
         }
@@ -101,7 +103,7 @@ impl World {
                 self.note(Observation::Heard(host, *stage));
                 let ending = self.coordinator(group).peer(*index).ending.cloned();
                 if let (Stage::Ended, Some(ending)) = (stage, ending) {
-                    self.note(Observation::Learnt(host, ending));
+                    self.note(Observation::Learnt(host, Box::new(ending)));
                 }
             }
             coordinator::Event::Reached(milestone) => {
@@ -110,7 +112,7 @@ impl World {
             }
             coordinator::Event::Failed(failure) => {
                 self.write_failure(failure);
-                self.note(Observation::Failed(group, failure.clone()));
+                self.note(Observation::Failed(group, Box::new(failure.clone())));
             }
             coordinator::Event::Connected(_) => self.write_memories(group),
             coordinator::Event::Finished => self.note(Observation::Finished(group)),
@@ -227,8 +229,11 @@ impl World {
                 self.end_worker(id);
             }
             worker::Output::Wait(at) => {
-                self.check_worker(id, &worker::Output::Wait(at));
-                self.host_mut(id).wait = at;
+                if self.is_strict {
+                    self.check_worker(id, &worker::Output::Wait(at));
+                }
+                let host = self.host_mut(id);
+                host.wait = at.map(|at| host.clock.when(at));
                 return false;
             }
         }
