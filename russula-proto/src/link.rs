@@ -208,6 +208,11 @@ impl Link {
         Traffic { sent_bytes: self.sent_bytes, received_bytes: self.received_bytes }
     }
 
+    /// Bytes held at this moment for a message of which only a part has arrived.
+    pub fn buffered(&self) -> usize {
+        self.reader.buffered()
+    }
+
     /// Length of the last message that was received, as it crossed the wire, in bytes.
     pub fn last_frame_len(&self) -> usize {
         self.last_frame_len
