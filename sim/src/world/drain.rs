@@ -10,6 +10,9 @@ use russula_proto::{ConnectionId, Group, Stage, coordinator, worker};
 /// Most connections that a worker may have: the strangers that it bears, and its coordinator.
 const WORKER_CONNECTIONS_MAX: usize = MAX_GREETINGS + 1;
 
+/// Most outputs that may follow one input.
+const OUTPUTS_MAX: usize = 10_000;
+
 impl World {
     pub(super) fn drain(&mut self, machine: MachineId) {
         match machine.index {
@@ -18,11 +21,24 @@ impl World {
         }
     }
 
+    /// Takes outputs until there are none; whether it came to that.
+    fn is_drained(&mut self, take: impl Fn(&mut Self) -> bool) -> bool {
+        for _ in 0..OUTPUTS_MAX {
+            if !take(self) {
+                return true;
+            }
+        }
+        self.breach(Promise::Rest, || format!("more than {OUTPUTS_MAX} outputs after one input"));
+        false
+    }
+
     // --- coordinators ---
 
     pub(super) fn drain_coordinator(&mut self, group: Group) {
         while !self.journal.is_down {
-            while self.take_coordinator_output(group) {}
+            if !self.is_drained(|world| world.take_coordinator_output(group)) {
+                return;
+            }
             let announced = &self.side(group).announced;
             let Some(&wire) = announced.iter().find(|wire| self.can_write(**wire, End::Dialer)) else {
                 return;
@@ -166,7 +182,9 @@ impl World {
 
     pub(super) fn drain_worker(&mut self, id: HostId) {
         loop {
-            while self.take_worker_output(id) {}
+            if !self.is_drained(|world| world.take_worker_output(id)) {
+                return;
+            }
             let host = &self.side(id.group).hosts[id.index];
             let writable = host.announced.iter().find(|wire| self.can_write(**wire, End::Worker));
             let Some(&wire) = writable else { return };
