@@ -166,7 +166,9 @@ impl Repetition {
             clients.abort(now);
             servers.abort(now);
         }
-        Self { phase: takeover.phase, give_up, hold_servers: false }
+        // What came of it has to be heard again, even if it was over already.
+        let phase = takeover.phase.min(RepetitionPhase::StoppingServers);
+        Self { phase, give_up, hold_servers: false }
     }
 
     /// Where the repetition is.
@@ -272,6 +274,9 @@ impl Repetition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::CoordinatorConfig;
+    use crate::key::Key;
+    use crate::workflow::Group;
     use std::vec;
 
     fn every_fact() -> Vec<RepetitionFacts> {
@@ -288,6 +293,44 @@ mod tests {
             }
         }
         all
+    }
+
+    fn coordinator(group: Group) -> Coordinator {
+        let config = CoordinatorConfig {
+            run: "demo".parse().expect("a valid run id"),
+            group,
+            workers: 1,
+            limits: Default::default(),
+            key: Key::from_bytes([1; Key::LEN]),
+            session: 1,
+            incarnation: 1,
+            work: None,
+        };
+        Coordinator::new(config, Timestamp::ZERO)
+    }
+
+    #[test]
+    fn what_came_of_a_repetition_that_was_over_is_heard_again() {
+        for phase in RepetitionPhase::ALL {
+            let (mut servers, mut clients) = (coordinator(Group::Server), coordinator(Group::Client));
+            let memory = Some(Memory { session: 1, takeovers: 0 });
+            let takeover =
+                Takeover { phase, has_failed: false, servers: vec![memory], clients: vec![memory] };
+            let now = Timestamp::ZERO;
+            let mut repetition = Repetition::take_over(1, 0, &takeover, &mut servers, &mut clients, now);
+            assert_eq!(repetition.advance(&mut servers, &mut clients, now).next(), None, "{phase:?}");
+            assert_ne!(repetition.phase(), RepetitionPhase::Over, "{phase:?}");
+        }
+    }
+
+    /// Nothing is left to be done in a run that was taken over; the workers still wait to be told so.
+    #[test]
+    fn whoever_takes_over_tells_the_workers_that_the_run_is_over() {
+        let mut servers = coordinator(Group::Server);
+        servers.finish(Timestamp::ZERO);
+        assert!(!servers.is_finished());
+        servers.handle_connection_failed(0, "it is gone", Timestamp::ZERO);
+        assert!(servers.is_finished(), "nobody waits for who has gone");
     }
 
     #[test]

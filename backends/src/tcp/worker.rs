@@ -32,6 +32,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a worker can run, one at a time.
 pub trait Programs {
+    /// A program is likely to be started soon, and then quickly. Called once or more before [`Self::start`], or not
+    /// at all.
+    fn prepare(&mut self, program: u16, repetition: u32) {
+        let _ = (program, repetition);
+    }
+
     /// Starts a program. That it runs is told by [`Self::wake`], at once or later.
     ///
     /// `registry` and `token` are for one source that makes the worker call [`Self::wake`] when it becomes readable.
@@ -200,6 +206,9 @@ impl<P: Programs> WorkerDriver<P> {
                 Output::Event(event) => info!("{event}"),
                 Output::Finished(reason) => self.finished = Some(reason),
                 Output::Wait(until) => {
+                    if let Some((program, repetition)) = self.worker.upcoming() {
+                        self.programs.prepare(program, repetition);
+                    }
                     if !self.wake_programs() {
                         return until;
                     }

@@ -14,5 +14,6 @@ mod driver_failures;
 mod full_disk;
 mod good_runs;
 mod interrupts;
+mod resume;
 mod stock;
 mod workers;
