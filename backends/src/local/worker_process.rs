@@ -7,7 +7,7 @@ use russula_proto::{Group, Key};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,8 +53,11 @@ impl WorkerProcess {
         host: IpAddr,
         log: &Path,
     ) -> io::Result<Self> {
-        let log_file = File::create(log)
-            .map_err(|error| io::Error::new(error.kind(), format!("its log {}: {error}", log.display())))?;
+        // A worker of an orchestrator that died may have written there, too.
+        let log_file =
+            OpenOptions::new().append(true).create(true).open(log).map_err(|error| {
+                io::Error::new(error.kind(), format!("its log {}: {error}", log.display()))
+            })?;
         let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::piped())

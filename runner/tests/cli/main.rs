@@ -15,5 +15,7 @@ mod full_disk;
 mod good_runs;
 mod interrupts;
 mod resume;
+mod resume_failed;
+mod resume_refused;
 mod stock;
 mod workers;
