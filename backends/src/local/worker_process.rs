@@ -7,7 +7,7 @@ use russula_proto::{Group, Key};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -51,13 +51,8 @@ impl WorkerProcess {
         group: Group,
         index: usize,
         host: IpAddr,
-        log: &Path,
+        (log, log_file): (&Path, File),
     ) -> io::Result<Self> {
-        // A worker of an orchestrator that died may have written there, too.
-        let log_file =
-            OpenOptions::new().append(true).create(true).open(log).map_err(|error| {
-                io::Error::new(error.kind(), format!("its log {}: {error}", log.display()))
-            })?;
         let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::piped())
@@ -173,7 +168,10 @@ impl WorkerProcess {
 }
 
 /// Waits until one of `fds` is readable; which of them are, or `None` at the deadline.
-fn wait_readable<const N: usize>(fds: [BorrowedFd; N], deadline: Instant) -> io::Result<Option<[bool; N]>> {
+pub(super) fn wait_readable<const N: usize>(
+    fds: [BorrowedFd; N],
+    deadline: Instant,
+) -> io::Result<Option<[bool; N]>> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -190,3 +190,20 @@ fn a_local_run() {
     }
     bench.resume(&[]).end().expect_code(2);
 }
+
+/// What the orchestrator that died has left behind on this machine ends before anything is measured again.
+#[test]
+fn a_local_run_whose_server_does_not_end_at_once() {
+    let server = "note; trap '' TERM
+        for other in $BENCH/server.*; do ! kill -0 ${other##*.} 2>&- || touch $BENCH/overlap; done
+        touch $BENCH/server.$$; $SERVER; while [ $(turn) = one ]; do sleep 0.02; done";
+    let bench = bench(server, CLIENT, &[]);
+    let args = ["--driver", "one", "--driver", "two", "--kill-grace", "1s"];
+    let running = bench.local(&args);
+    bench.expect_at_gate("client-runs-one");
+    kill(running);
+    bench.open_gate("client-runs");
+    bench.resume(&[]).end().expect_code(3);
+    assert_eq!(statuses(&bench.summary()), ["failed", "ok"]);
+    assert!(!bench.path("overlap").exists(), "a server of the run before was alive");
+}
