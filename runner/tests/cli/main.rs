@@ -14,6 +14,7 @@ mod driver_failures;
 mod full_disk;
 mod good_runs;
 mod interrupts;
+mod restarts;
 mod resume;
 mod resume_failed;
 mod resume_refused;

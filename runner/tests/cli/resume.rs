@@ -108,6 +108,13 @@ pub(crate) fn expect_tidy(bench: &Bench) {
     assert_eq!(hidden, [""; 0]);
 }
 
+/// The status of each repetition, in the order in which they ran.
+pub(crate) fn statuses(summary: &Value) -> Vec<&str> {
+    let of =
+        |driver: usize, round: usize| summary["drivers"][driver]["repetitions"][round]["status"].as_str();
+    [of(0, 0), of(1, 0), of(0, 1), of(1, 1)].into_iter().flatten().collect()
+}
+
 #[test]
 fn killed_before_the_workers_are_there() {
     let bench = bench(SERVER, CLIENT, &["server-starts", "client-runs"]);

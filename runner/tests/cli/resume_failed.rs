@@ -3,19 +3,12 @@
 use crate::bench::{LEFT_MAX, scenario};
 use crate::resume::{
     CLIENT, DRIVERS, SERVER, SERVER_THAT_STOPS_LATE, TWICE, bench, expect_complete, expect_tidy, kill,
+    statuses,
 };
 use crate::workers::Workers;
 use rustix::process::Signal;
-use serde_json::Value;
 use std::fs;
 use std::io::Write;
-
-/// The status of each repetition, in the order in which they ran.
-fn statuses(summary: &Value) -> Vec<&str> {
-    let of =
-        |driver: usize, round: usize| summary["drivers"][driver]["repetitions"][round]["status"].as_str();
-    [of(0, 0), of(1, 0), of(0, 1), of(1, 1)].into_iter().flatten().collect()
-}
 
 #[test]
 fn a_repetition_that_had_failed_before_stays_the_worst() {
