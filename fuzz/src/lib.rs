@@ -4,6 +4,7 @@
 //! A fuzzer's bytes are read as a list of decisions ([`decode`] and [`handshake`] also take them as they are).
 //! A target panics when something does not hold.
 
+mod coordinator;
 mod decode;
 mod frames;
 mod handshake;
@@ -12,15 +13,15 @@ mod link;
 mod messages;
 mod round_trip;
 mod strangers;
-#[path = "../../sim/src/toy_suite.rs"]
-#[expect(unreachable_pub, reason = "it is public in its own crate")]
-mod toy_suite;
+mod worker;
 
+pub use coordinator::coordinator;
 pub use decode::decode;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use link::link;
 pub use round_trip::round_trip;
+pub use worker::worker;
 
 /// The program of a target: cargo-fuzz links a fuzzing engine to it, everybody else gets one that does nothing.
 #[macro_export]

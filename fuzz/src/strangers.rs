@@ -1,7 +1,7 @@
 //! The right key and the right worker, and those that differ from them in one thing.
 
-use crate::toy_suite;
 use russula_proto::{Group, Identity, Key};
+use sim::toy_suite;
 
 /// What is different about somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

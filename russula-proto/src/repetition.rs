@@ -82,6 +82,7 @@ impl RepetitionPhase {
             Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
             Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
             Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
+            // A process that has taken over in this phase has not heard yet how the clients ended.
             Self::StoppingServers => (servers(Milestone::Done) && clients(Milestone::Done), Self::Over),
             Self::Over => (false, Self::Over),
         };
@@ -347,7 +348,7 @@ mod tests {
                 }
                 if next == RepetitionPhase::Over {
                     let done = Some(Milestone::Done);
-                    assert!(facts.servers == done && facts.clients == done, "{phase:?} {facts:?}");
+                    assert_eq!((facts.servers, facts.clients), (done, done), "{phase:?} {facts:?}");
                 }
                 if next == RepetitionPhase::StoppingClients {
                     assert!(facts.give_up, "{phase:?} {facts:?}");

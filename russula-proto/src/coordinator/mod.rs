@@ -71,6 +71,8 @@ pub struct Coordinator {
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
     finished: bool,
+    /// The longest time that a worker gives a program to end before it kills it.
+    longest_kill_grace: Duration,
     lot: u64,
     outputs: VecDeque<Output>,
 }
@@ -104,6 +106,7 @@ impl Coordinator {
             deadline: None,
             finishing: None,
             finished: false,
+            longest_kill_grace: Duration::ZERO,
             lot: config.session | 1,
             outputs: VecDeque::new(),
             peers,

@@ -202,3 +202,20 @@ impl Peer {
         self.clock = Measurement::begin(clock_exchanges);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::size_of;
+    use snow::TransportState;
+    use std::println;
+
+    /// What is on the heap beside these (the text of an outcome, the last error, a version) has its limits by
+    /// [`Text`](crate::Text), about 5 KiB in all; `tests/cost.rs` measures the whole.
+    #[test]
+    fn a_worker_takes_little_memory() {
+        let (peer, link, noise) = (size_of::<Peer>(), size_of::<Link>(), size_of::<TransportState>());
+        println!("a worker: {peer} bytes, its link {link}, the state of its cipher {noise}");
+        assert!(peer + link + noise <= 1536, "{peer} + {link} + {noise} bytes");
+    }
+}

@@ -374,10 +374,9 @@ impl World {
         let Some(repetition) = &mut self.repetition else { return };
         let (servers, clients) = both(&mut self.sides);
         let before = repetition.phase();
-        let phases = repetition.advance(servers, clients, now);
+        let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
         if repetition.phase() != before {
-            for phase in phases {
-                self.note(Observation::Phase(phase));
+            for phase in phases.clone() {
                 self.write_phase(phase);
                 self.say(Speaker::Repetition, Kind::Event, || format!("{phase:?}"));
             }
@@ -386,6 +385,10 @@ impl World {
         }
         for group in [Group::Server, Group::Client] {
             self.drain_coordinator(group);
+        }
+        // What they have reached comes before what follows from it.
+        for phase in phases {
+            self.note(Observation::Phase(phase));
         }
     }
 
