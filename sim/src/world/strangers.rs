@@ -5,7 +5,7 @@ use super::{HostId, World};
 use crate::model::End;
 use crate::world::network::{Speech, WireId};
 use russula_proto::noise::REQUEST_LEN;
-use russula_proto::{Identity, Key, Link};
+use russula_proto::{Entropy, Identity, Key, Link};
 use std::time::Duration;
 
 /// What somebody does who is none of us. Nobody of them closes the connection.
@@ -46,35 +46,44 @@ impl Stranger {
     ];
 }
 
+impl Stranger {
+    /// What it says to the worker with this key and identity, and how long it takes from one byte to the next; zero:
+    /// all at once. `recorded` is what the coordinator said on its newest connection to the worker.
+    pub(crate) fn says(
+        self,
+        key: &Key,
+        identity: &Identity,
+        recorded: &[u8],
+        entropy: Entropy,
+    ) -> (Vec<u8>, Duration) {
+        let request =
+            |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy).outgoing().to_vec();
+        let says = match self {
+            Self::Silent => vec![],
+            Self::Http => b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec(),
+            Self::Half => request(key, identity)[..20].to_vec(),
+            Self::Slow => entropy.repeat(2),
+            Self::Garbage => entropy.repeat(5),
+            Self::WrongKey => request(&Key::from_bytes(entropy), identity),
+            Self::WrongWorker => request(key, &Identity { index: identity.index + 1, ..identity.clone() }),
+            Self::Replay => recorded.to_vec(),
+            Self::GiantLength => {
+                let handshake = &recorded[..recorded.len().min(REQUEST_LEN)];
+                [handshake, &[0xff; 2]].concat()
+            }
+        };
+        let pace = if self == Self::Slow { Duration::from_secs(1) } else { Duration::ZERO };
+        (says, pace)
+    }
+}
+
 impl World {
     /// A stranger connects to `host`.
     pub fn stranger(&mut self, host: HostId, stranger: Stranger) {
         let entropy = self.random.bytes();
-        let identity = self.host_mut(host).config.identity.clone();
-        let request =
-            |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy).outgoing().to_vec();
-        let recorded = self.host_mut(host).recorded.clone();
-        let (says, pace) = match stranger {
-            Stranger::Silent => (vec![], Duration::ZERO),
-            Stranger::Http => {
-                (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec(), Duration::ZERO)
-            }
-            Stranger::Half => (request(&self.key, &identity)[..20].to_vec(), Duration::ZERO),
-            Stranger::Slow => (entropy.repeat(2), Duration::from_secs(1)),
-            Stranger::Garbage => (entropy.repeat(5), Duration::ZERO),
-            Stranger::WrongKey => (request(&Key::from_bytes(entropy), &identity), Duration::ZERO),
-            Stranger::WrongWorker => {
-                let other = Identity { index: identity.index + 1, ..identity };
-                (request(&self.key, &other), Duration::ZERO)
-            }
-            Stranger::Replay => (recorded, Duration::ZERO),
-            Stranger::GiantLength => {
-                let mut says = recorded;
-                says.truncate(REQUEST_LEN);
-                says.extend_from_slice(&[0xff; 2]);
-                (says, Duration::ZERO)
-            }
-        };
+        let of_host = self.host_mut(host);
+        let (identity, recorded) = (of_host.config.identity.clone(), of_host.recorded.clone());
+        let (says, pace) = stranger.says(&self.key, &identity, &recorded, entropy);
         self.dial(host, Some(Speech { says, pace }));
     }
 
