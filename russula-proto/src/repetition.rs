@@ -9,7 +9,7 @@
 //!       |              | give up: a failure, or the user wants to stop
 //!       |        StoppingClients   clients: abort, till done
 //!       |              |
-//!   StoppingServers <--+   servers: till done
+//!   StoppingServers <--+   servers: till done; clients: done
 //!       |
 //!     Over
 //! ```
@@ -82,7 +82,8 @@ impl RepetitionPhase {
             Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
             Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
             Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
-            Self::StoppingServers => (servers(Milestone::Done), Self::Over),
+            // The clients were done when this phase began, but a process that takes over has yet to hear it.
+            Self::StoppingServers => (servers(Milestone::Done) && clients(Milestone::Done), Self::Over),
             Self::Over => (false, Self::Over),
         };
         reached.then_some(next)
@@ -304,6 +305,7 @@ mod tests {
                 }
                 if next == RepetitionPhase::Over {
                     assert!(facts.servers == Some(Milestone::Done), "{phase:?} {facts:?}");
+                    assert!(facts.clients == Some(Milestone::Done), "{phase:?} {facts:?}");
                 }
                 if next == RepetitionPhase::StoppingClients {
                     assert!(facts.give_up, "{phase:?} {facts:?}");
