@@ -53,6 +53,8 @@ pub(super) struct Desk {
     pub(super) wanted: Cell<u32>,
     /// The user wants the run to end.
     pub(super) wants_end: Cell<bool>,
+    /// Groups that the process that runs now has brought to the end of the run.
+    pub(super) finished: RefCell<Vec<Group>>,
     /// There is a process.
     pub(super) is_up: Cell<bool>,
     /// About the newest repetition, once it is over.
@@ -81,6 +83,7 @@ impl Desk {
             journal: RefCell::default(),
             wanted: Cell::new(0),
             wants_end: Cell::new(false),
+            finished: RefCell::default(),
             is_up: Cell::new(false),
             report: RefCell::default(),
             recorded: RefCell::default(),
@@ -96,6 +99,7 @@ impl Desk {
     /// Never.
     pub(super) async fn boot(self: Rc<Self>) -> ::turmoil::Result {
         self.is_up.set(true);
+        self.finished.borrow_mut().clear();
         let mut process = Process::begin(self);
         process.run().await;
         Ok(())

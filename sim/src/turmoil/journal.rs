@@ -11,8 +11,6 @@ pub(super) struct Journal {
     pub(super) repetition: Option<Begun>,
     /// The user has ended the run.
     pub(super) has_ended: bool,
-    /// Groups whose workers were told so and are gone.
-    pub(super) finished: Vec<Group>,
     /// Something was written that may not be on the disk yet.
     is_dirty: Cell<bool>,
 }
@@ -98,16 +96,6 @@ impl Journal {
     pub(super) fn write_end(&mut self) {
         self.has_ended = true;
         self.is_dirty.set(true);
-    }
-
-    /// Returns whether it was not written before.
-    pub(super) fn write_finished(&mut self, group: Group) -> bool {
-        let is_news = !self.finished.contains(&group);
-        if is_news {
-            self.finished.push(group);
-            self.is_dirty.set(true);
-        }
-        is_news
     }
 
     fn write(&mut self, change: impl FnOnce(&mut Begun)) {

@@ -119,7 +119,7 @@ impl Simulation {
     /// This end of the connection to `host` breaks, if it was made before `before`.
     pub(super) fn break_at(&self, host: HostId, end: End, before: Timestamp) {
         match end {
-            End::Dialer => self.desk.mailbox.post(desk::Command::Break(host, before)),
+            End::Dialer => self.tell_orchestrator(desk::Command::Break(host, before)),
             End::Worker => self.hosts[&host].mailbox.post(host::Command::Break(before)),
         }
     }
@@ -159,6 +159,13 @@ impl Simulation {
         true
     }
 
+    /// Somebody says something to the process of the coordinators, if there is one to hear it.
+    pub(super) fn tell_orchestrator(&self, command: desk::Command) {
+        if self.desk.is_up.get() {
+            self.desk.mailbox.post(command);
+        }
+    }
+
     /// The host of the coordinators boots, if it is down.
     pub(super) fn boot_orchestrator(&mut self) {
         if !self.desk.is_up.get() {
@@ -181,7 +188,7 @@ impl Simulation {
     /// Whether nothing is there any more that the run has begun.
     pub(super) fn is_over(&self) -> bool {
         let is_left = |host: &Rc<Host>| host.is_up.get() && host.has_met_coordinator.get();
-        let finished = &self.desk.journal.borrow().finished;
+        let finished = self.desk.finished.borrow();
         [Group::Server, Group::Client].iter().all(|group| finished.contains(group))
             && !self.hosts.values().any(is_left)
     }

@@ -13,6 +13,7 @@ use ::turmoil::net::TcpStream;
 use russula_proto::coordinator::{Event, Output};
 use russula_proto::link::MAX_OUTGOING_LEN;
 use russula_proto::{Coordinator, Group, Repetition, RepetitionPhase, Stage, Timestamp};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -42,6 +43,8 @@ struct Side {
     coordinator: Coordinator,
     dials: Vec<Dial>,
     is_dismissed: Vec<bool>,
+    /// What the coordinator wants, and was not carried out yet.
+    outputs: VecDeque<Output>,
     /// When the coordinator wants to be called, by its own clock.
     wait: Option<Timestamp>,
 }
@@ -74,6 +77,7 @@ impl Process {
                 coordinator: Coordinator::new(config, now),
                 dials: (0..workers).map(|_| Dial::None).collect(),
                 is_dismissed: vec![false; workers],
+                outputs: VecDeque::new(),
                 wait: None,
             }
         };
@@ -99,7 +103,7 @@ impl Process {
     pub(super) async fn run(&mut self) {
         loop {
             self.settle().await;
-            if self.desk.journal.borrow().finished.len() == self.sides.len() {
+            if self.desk.finished.borrow().len() == self.sides.len() {
                 return std::future::pending().await;
             }
             let input = self.next_input().await;
@@ -225,7 +229,7 @@ impl Process {
         }
     }
 
-    /// What was written down is on the disk before anything follows from it.
+    /// Waits until the disk has what was written down.
     async fn sync(&self) {
         let disk = self.desk.options.network.disk;
         if self.desk.journal.borrow().take_dirty() && !disk.is_zero() {
@@ -267,8 +271,9 @@ impl Process {
         let mut peers = self.sides.iter().flat_map(|side| side.coordinator.peers());
         let are_found = peers.all(|peer| peer.is_connected || peer.is_given_up);
         drop(peers);
-        let is_due = (is_news || are_found) && !std::mem::replace(&mut self.is_ending, is_news || are_found);
+        let is_due = (is_news || are_found) && !self.is_ending;
         if is_due {
+            self.is_ending = true;
             self.sides.iter_mut().for_each(|side| side.coordinator.finish(now));
         }
         is_due
@@ -281,6 +286,8 @@ impl Process {
         let [servers, clients] = &mut self.sides;
         let phases: Vec<_> =
             repetition.advance(&mut servers.coordinator, &mut clients.coordinator, now).collect();
+        // What the coordinators say explains the phases.
+        (0..self.sides.len()).for_each(|at| self.listen(at));
         for &phase in &phases {
             self.desk.record.note(Observation::Phase(phase));
             self.desk.record.say(Speaker::Repetition, Kind::Event, || format!("{phase:?}"));
@@ -323,15 +330,40 @@ impl Process {
     async fn drain(&mut self, at: usize) -> bool {
         let mut is_busy = false;
         loop {
-            let output = self.sides[at].coordinator.poll_output();
-            if let Output::Wait(until) = output {
-                self.sides[at].wait = until;
+            self.listen(at);
+            let Some(output) = self.sides[at].outputs.pop_front() else {
                 self.check_limits(at);
                 return is_busy;
-            }
+            };
             is_busy = true;
-            self.carry_out(at, output);
+            // What was written down is on the disk before anything follows from it.
             self.sync().await;
+            self.carry_out(at, output);
+        }
+    }
+
+    /// Takes note of what a coordinator says, and keeps for later what it wants to be done.
+    fn listen(&mut self, at: usize) {
+        loop {
+            let side = &mut self.sides[at];
+            match side.coordinator.poll_output() {
+                Output::Wait(until) => {
+                    side.wait = until;
+                    return;
+                }
+                Output::CheckKernel(index) => {
+                    if let Dial::Up(socket) = &side.dials[index] {
+                        side.coordinator.handle_kernel_counters(index, socket.traffic);
+                    }
+                }
+                Output::Event(event) => {
+                    self.desk.record.say(Speaker::Coordinator(side.group), Kind::Event, || of_event(&event));
+                    self.note(at, &event);
+                }
+                output @ (Output::Dial(_) | Output::Transmit(_) | Output::Close(_)) => {
+                    side.outputs.push_back(output);
+                }
+            }
         }
     }
 
@@ -343,18 +375,7 @@ impl Process {
             }
             Output::Transmit(index) => self.send(at, index),
             Output::Close(index) => self.sides[at].dials[index] = Dial::None,
-            Output::CheckKernel(index) => {
-                let side = &mut self.sides[at];
-                if let Dial::Up(socket) = &side.dials[index] {
-                    side.coordinator.handle_kernel_counters(index, socket.traffic);
-                }
-            }
-            Output::Event(event) => {
-                let speaker = Speaker::Coordinator(self.sides[at].group);
-                self.desk.record.say(speaker, Kind::Event, || of_event(&event));
-                self.note(at, &event);
-            }
-            Output::Wait(_) => {}
+            Output::CheckKernel(_) | Output::Event(_) | Output::Wait(_) => {}
         }
     }
 
@@ -403,9 +424,8 @@ impl Process {
                 self.desk.journal.borrow_mut().write_memories(&self.sides[at].coordinator);
             }
             Event::Finished => {
-                if self.desk.journal.borrow_mut().write_finished(group) {
-                    record.note(Observation::Finished(group));
-                }
+                self.desk.finished.borrow_mut().push(group);
+                record.note(Observation::Finished(group));
             }
             Event::State { .. } | Event::Disconnected(..) => {}
         }

@@ -63,7 +63,7 @@ impl Player {
             self.simulation.hosts[&of_host.id].script.replace(script);
         }
         self.simulation.desk.wanted.set(number);
-        self.simulation.desk.mailbox.post(desk::Command::Look);
+        self.simulation.tell_orchestrator(desk::Command::Look);
         let limit = self.options.base.bound(number);
         let is_over = self
             .go_on(number, limit, |simulation| simulation.desk.journal.borrow().newest() == (number, true));
@@ -113,13 +113,13 @@ impl Player {
     /// The end of the run, which may be disturbed too, and time enough for everybody to notice.
     fn finish(&mut self) {
         self.simulation.desk.wants_end.set(true);
-        self.simulation.desk.mailbox.post(desk::Command::Look);
+        self.simulation.tell_orchestrator(desk::Command::Look);
         let number = self.options.base.repetitions + 2;
         if self.go_on(number, FINISH_LIMIT, Simulation::is_over) {
             return;
         }
         self.mend_everything();
-        self.simulation.desk.mailbox.post(desk::Command::Finish);
+        self.simulation.tell_orchestrator(desk::Command::Finish);
         self.go_on(number + 1, ORPHAN + FINISH_LIMIT, Simulation::is_over);
     }
 
@@ -149,13 +149,13 @@ impl Player {
             Fault::ShutDown(host) => self.command(host, host::Command::ShutDown),
             Fault::LoseHost(host) => {
                 self.simulation.lose_power(host);
-                self.simulation.desk.mailbox.post(desk::Command::HostLost(host));
+                self.simulation.tell_orchestrator(desk::Command::HostLost(host));
             }
             Fault::CrashOrchestrator(death) => self.crash_orchestrator(death, lasts),
             Fault::Strangers(host, stranger, count) => {
                 (0..count).for_each(|_| self.simulation.visit(host, stranger));
             }
-            Fault::GiveUp => self.simulation.desk.mailbox.post(desk::Command::GiveUp),
+            Fault::GiveUp => self.simulation.tell_orchestrator(desk::Command::GiveUp),
         }
         if !lasts.is_zero() {
             self.expect(now + lasts, Coming::Mended(fault));
