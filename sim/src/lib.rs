@@ -13,6 +13,7 @@ mod random;
 pub mod run;
 pub mod sweep;
 pub mod toy_suite;
+pub mod turmoil;
 pub mod world;
 
 pub use model::HostId;

@@ -34,6 +34,7 @@ pub use network::{Mangling, NetworkOptions, Split};
 use network::{Wire, WireId};
 pub use orchestrator::Death;
 pub use strangers::Stranger;
+pub(crate) use trace::of_event;
 pub use trace::{Entry, Kind, Speaker};
 
 /// What a group is made of.
