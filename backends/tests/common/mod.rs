@@ -257,6 +257,8 @@ impl BoundWorker {
                 }
                 None => driver.run(&mut shutdown),
             };
+            // Whoever hears of the end may listen at the same address.
+            drop(driver);
             // Nobody waits for it when the test has failed already.
             let _ = done.send(finish);
         };

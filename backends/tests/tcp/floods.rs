@@ -2,9 +2,9 @@
 //! gets in again.
 
 use crate::by_hand::ByHand;
-use crate::common::{PATIENCE, WorkerPlan, Workers, rejected, within};
+use crate::common::{WorkerPlan, Workers, rejected, within};
 use crate::proxy::{Path, Proxy, Strike};
-use crate::{coordinate, run_repetition, wait_for};
+use crate::{coordinate, run_repetition, wait_for, wait_for_log};
 use russula_proto::coordinator::Event;
 use russula_proto::noise::REQUEST_LEN;
 use russula_proto::wire::WorkerMessage;
@@ -67,14 +67,7 @@ fn be_known(workers: &Workers, path: &Proxy) {
     let (mut earlier, id) = coordinate(Group::Server, vec![path.address]);
     wait_for(&mut earlier, id, "a welcome", |event| *event == Event::Connected(0));
     drop(earlier);
-    let start = std::time::Instant::now();
-    while !workers.log(0).contains("coordinator gone") {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "'the end of the first coordinator' took longer than {PATIENCE:?}"
-        );
-        thread::yield_now();
-    }
+    wait_for_log(workers, "the first coordinator is gone", |log| log.contains("coordinator gone"));
 }
 
 /// Connects again and again, says `bytes`, and keeps the newest connections open.

@@ -5,6 +5,7 @@ use crate::by_hand::{ByHand, entropy, request};
 use crate::common::{KEY, PATIENCE, WorkerPlan, Workers, rejected, within};
 use crate::proxy::{Path, Proxy};
 use crate::two_groups::{Hosts, TwoGroups, agreement};
+use crate::wait_for_log;
 use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN};
 use russula_proto::wire::CoordinatorMessage;
 use russula_proto::worker::MAX_GREETINGS;
@@ -125,14 +126,6 @@ impl Expected {
         wait_for_log(workers, &what, |log| rejected(log, self.kind) >= count);
         let counted = rejected(&workers.log(0), self.kind);
         assert!(self.is_least || counted == count, "{counted} of {what}:\n{}", workers.log(0));
-    }
-}
-
-fn wait_for_log(workers: &Workers, what: &str, condition: impl Fn(&str) -> bool) {
-    let start = Instant::now();
-    while !condition(&workers.log(0)) {
-        assert!(start.elapsed() < PATIENCE, "'{what}' took longer than {PATIENCE:?}:\n{}", workers.log(0));
-        thread::sleep(Duration::from_millis(1));
     }
 }
 

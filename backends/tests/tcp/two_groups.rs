@@ -7,6 +7,7 @@ use backends::tcp::{Coordinators, GroupId};
 use russula_proto::worker::Finish;
 use russula_proto::{
     Coordinator, CoordinatorConfig, Group, KernelCheck, Milestone, QuietWindow, Repetition, RepetitionPhase,
+    Takeover, Timestamp,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -44,6 +45,25 @@ pub(crate) struct TwoGroups {
     pub(crate) servers: GroupId,
     pub(crate) clients: GroupId,
     repetition: Repetition,
+    configs: (CoordinatorConfig, CoordinatorConfig),
+    addresses: (Vec<SocketAddr>, Vec<SocketAddr>),
+}
+
+/// What a process has to know to take over from one that died.
+pub(crate) struct Successor {
+    takeover: Takeover,
+    configs: (CoordinatorConfig, CoordinatorConfig),
+    addresses: (Vec<SocketAddr>, Vec<SocketAddr>),
+}
+
+impl Successor {
+    /// Takes over.
+    pub(crate) fn begin(self) -> TwoGroups {
+        let Self { takeover, configs, addresses } = self;
+        TwoGroups::with(configs, addresses, |servers, clients, now| {
+            Repetition::take_over(1, 0, &takeover, servers, clients, now)
+        })
+    }
 }
 
 impl TwoGroups {
@@ -59,16 +79,43 @@ impl TwoGroups {
     }
 
     /// A repetition that `begin` begins, or takes over.
-    pub(crate) fn with(
+    fn with(
         configs: (CoordinatorConfig, CoordinatorConfig),
         addresses: (Vec<SocketAddr>, Vec<SocketAddr>),
-        begin: impl FnOnce(&mut Coordinator, &mut Coordinator, russula_proto::Timestamp) -> Repetition,
+        begin: impl FnOnce(&mut Coordinator, &mut Coordinator, Timestamp) -> Repetition,
     ) -> Self {
         let mut coordinators = Coordinators::new().unwrap();
-        let servers = coordinators.add(configs.0, addresses.0);
-        let clients = coordinators.add(configs.1, addresses.1);
+        let servers = coordinators.add(configs.0.clone(), addresses.0.clone());
+        let clients = coordinators.add(configs.1.clone(), addresses.1.clone());
         let repetition = coordinators.with_both((servers, clients), begin);
-        Self { coordinators, servers, clients, repetition }
+        Self { coordinators, servers, clients, repetition, configs, addresses }
+    }
+
+    /// What the next process has to know.
+    pub(crate) fn successor(&self) -> Successor {
+        let (servers, clients) = (self.coordinators.get(self.servers), self.coordinators.get(self.clients));
+        let takeover = Takeover {
+            phase: self.phase(),
+            has_failed: servers.failure().is_some() || clients.failure().is_some(),
+            servers: servers.memories().collect(),
+            clients: clients.memories().collect(),
+        };
+        let mut configs = self.configs.clone();
+        configs.0.incarnation += 1;
+        configs.1.incarnation += 1;
+        Successor { takeover, configs, addresses: self.addresses.clone() }
+    }
+
+    /// Another process takes over, while this one is still there.
+    pub(crate) fn be_replaced(&self) -> Self {
+        self.successor().begin()
+    }
+
+    /// The process is killed: its sockets are closed, and nothing else happens. Another one takes over.
+    pub(crate) fn die_and_be_replaced(self) -> Self {
+        let successor = self.successor();
+        drop(self);
+        successor.begin()
     }
 
     pub(crate) fn phase(&self) -> RepetitionPhase {

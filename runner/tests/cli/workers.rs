@@ -39,16 +39,20 @@ impl<'a> Workers<'a> {
         Self::start_at(bench, drivers, &Place::new(), args)
     }
 
+    /// Neither is started yet.
+    pub(crate) fn planned(bench: &'a Bench, drivers: &[&'a str], args: &[&'a str]) -> Self {
+        Self::planned_at(bench, drivers, &Place::new(), args)
+    }
+
     /// Both run, and the server's driver is to listen at `place`.
     pub(crate) fn start_at(bench: &'a Bench, drivers: &[&'a str], place: &Place, args: &[&'a str]) -> Self {
-        let mut workers = Self::planned(bench, drivers, place, args);
+        let mut workers = Self::planned_at(bench, drivers, place, args);
         workers.start_server();
         workers.start_client();
         workers
     }
 
-    /// Neither is started yet.
-    pub(crate) fn planned(bench: &'a Bench, drivers: &[&'a str], place: &Place, args: &[&'a str]) -> Self {
+    fn planned_at(bench: &'a Bench, drivers: &[&'a str], place: &Place, args: &[&'a str]) -> Self {
         if !bench.path(KEY_FILE).exists() {
             bench.run(&["key", KEY_FILE]).expect_code(0);
         }
@@ -93,10 +97,22 @@ impl<'a> Workers<'a> {
     }
 
     pub(crate) fn attach_command(&self, args: &[&str]) -> Command {
-        let tiny = scenario("tiny").display().to_string();
+        self.attach_command_of(&scenario("tiny").display().to_string(), args)
+    }
+
+    pub(crate) fn attach_command_of(&self, scenario: &str, args: &[&str]) -> Command {
         let [server, client] = self.control.map(|address| address.to_string());
-        let all =
-            ["attach", "--scenario", &tiny, "--key-file", KEY_FILE, "--server", &server, "--client", &client];
+        let all = [
+            "attach",
+            "--scenario",
+            scenario,
+            "--key-file",
+            KEY_FILE,
+            "--server",
+            &server,
+            "--client",
+            &client,
+        ];
         let mut command = self.bench.command(&all);
         for driver in &self.drivers {
             command.args(["--driver", driver]);
@@ -105,11 +121,23 @@ impl<'a> Workers<'a> {
         command
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        for worker in [&self.server, &self.client] {
+            worker.process().signal(signal);
+        }
+    }
+
     /// Both end by themselves; what came of them, the server's first.
     pub(crate) fn end(self) -> [Finished; 2] {
         [self.server, self.client].map(|worker| {
             worker.process.unwrap_or_else(|| panic!("the {} was started", worker.group)).end_within(LEFT_MAX)
         })
+    }
+
+    /// The server's worker, where that of the client is gone.
+    pub(crate) fn server_alone(self) -> Running {
+        assert!(self.client.process.is_none(), "the client is gone");
+        self.server.process.expect("the server was started")
     }
 
     /// Both end because they were told that the run is over.
@@ -152,6 +180,13 @@ impl Worker {
     #[track_caller]
     pub(crate) fn expect_log(&self, text: &str) {
         self.process().expect_stderr(text);
+    }
+
+    /// Waits until its log, since its last start, has this text so many times.
+    #[track_caller]
+    pub(crate) fn expect_log_count(&self, text: &str, count: usize) {
+        let what = format!("the log of the {} has {text:?} {count} times", self.group);
+        eventually(&what, || self.process().stderr().matches(text).count() >= count);
     }
 
     fn expect_listening(&self) {

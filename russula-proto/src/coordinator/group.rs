@@ -144,13 +144,8 @@ impl Coordinator {
             Phase::Ready => self.config.limits.ready,
             Phase::Start => self.config.limits.start,
             Phase::Run => self.config.limits.run,
-            Phase::Stop => self.config.limits.stop + self.longest_kill_grace(),
+            Phase::Stop => self.config.limits.stop + self.longest_kill_grace,
         }
-    }
-
-    fn longest_kill_grace(&self) -> Duration {
-        let graces = self.peers.iter().filter_map(|peer| Some(peer.welcome.as_ref()?.kill_grace_ms));
-        Duration::from_millis(graces.max().unwrap_or_default().into())
     }
 
     pub(super) fn handle_deadline(&mut self, phase: Phase) {

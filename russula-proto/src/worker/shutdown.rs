@@ -4,7 +4,7 @@ use super::{Finish, Output, Worker};
 use crate::time::Timestamp;
 
 /// The answer to `Finish`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Farewell {
     /// The coordinator has not said that the run is over.
     NotAsked,
@@ -44,6 +44,10 @@ impl Worker {
         {
             shutdown.finished = true;
             let reason = shutdown.reason;
+            if self.kill_at.take().is_some() {
+                // The caller is late; a worker does not leave its program behind all the same.
+                self.outputs.push_back(Output::Kill);
+            }
             self.outputs.push_back(Output::Finished(reason));
         }
     }

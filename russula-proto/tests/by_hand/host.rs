@@ -14,6 +14,7 @@ pub(crate) struct Host {
     /// Whether programs do at once what they are to do. Otherwise the test says when.
     pub(crate) is_prompt: bool,
     pub(crate) is_reachable: bool,
+    pub(crate) cannot_be_killed: bool,
     /// Whether a kernel counts the bytes of the socket, at both ends.
     pub(crate) has_kernel: bool,
     /// Whether the kernel counts a byte more than there were, at the worker's end.
@@ -40,6 +41,7 @@ impl Host {
             clock_us: 0,
             is_prompt: true,
             is_reachable: true,
+            cannot_be_killed: false,
             has_kernel: true,
             kernel_is_wrong: false,
             has_program: false,
@@ -96,7 +98,12 @@ impl Host {
         self.worker.handle_program_ended(outcome(exit), self.clock(now));
     }
 
-    pub(super) fn step(&mut self, index: usize, coordinator: &mut Coordinator, now: Timestamp) -> bool {
+    pub(super) fn step(
+        &mut self,
+        index: usize,
+        mut coordinator: Option<&mut Coordinator>,
+        now: Timestamp,
+    ) -> bool {
         let mut any = false;
         loop {
             match self.worker.poll_output() {
@@ -108,10 +115,14 @@ impl Host {
                     let len = self.lets_through.unwrap_or(bytes.len()).min(bytes.len());
                     self.lets_through = self.lets_through.map(|left| left - len);
                     self.held.extend_from_slice(&bytes[len..]);
-                    coordinator.handle_bytes(index, &bytes[..len], now);
+                    if let Some(coordinator) = &mut coordinator {
+                        coordinator.handle_bytes(index, &bytes[..len], now);
+                    }
                 }
                 worker::Output::Close(socket) => {
-                    if self.socket == Some(socket) {
+                    if self.socket == Some(socket)
+                        && let Some(coordinator) = &mut coordinator
+                    {
                         coordinator.handle_end(index, now);
                     }
                 }
@@ -130,6 +141,7 @@ impl Host {
                         self.ended(Exit::Signal(15), now);
                     }
                 }
+                worker::Output::Kill if self.cannot_be_killed => {}
                 worker::Output::Kill => self.ended(Exit::Signal(9), now),
                 worker::Output::CheckKernel(_) if !self.has_kernel => {}
                 worker::Output::CheckKernel(socket) => {

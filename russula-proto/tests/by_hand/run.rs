@@ -18,6 +18,8 @@ pub(crate) struct Run {
     pub(crate) repetition: Option<Repetition>,
     /// The phases that were entered.
     pub(crate) phases: Vec<RepetitionPhase>,
+    /// After how many outputs the coordinators' process dies.
+    pub(crate) dies_after: Option<usize>,
 }
 
 /// A coordinator and its hosts.
@@ -43,6 +45,7 @@ impl Run {
             clients: side(Group::Client, clients),
             repetition: None,
             phases: vec![],
+            dies_after: None,
         }
     }
 
@@ -135,21 +138,22 @@ impl Run {
 
     /// What another process needs to know, if this one died now.
     pub(crate) fn record(&self) -> Takeover {
-        let (servers, clients) = (&self.servers.coordinator, &self.clients.coordinator);
-        Takeover {
-            phase: self.phase(),
-            has_failed: servers.failure().is_some() || clients.failure().is_some(),
-            servers: servers.memories().collect(),
-            clients: clients.memories().collect(),
-        }
+        let repetition = self.repetition.as_ref().expect("a repetition was begun");
+        repetition.takeover(&self.servers.coordinator, &self.clients.coordinator)
     }
 
     /// The coordinators' process dies and another takes repetition 1 over with `record`.
     pub(crate) fn take_over(&mut self, record: &Takeover) {
+        self.take_over_for(record, None);
+    }
+
+    /// The same, with a process that dies in its turn after `outputs` outputs.
+    pub(crate) fn take_over_for(&mut self, record: &Takeover, outputs: Option<usize>) {
         for side in [&mut self.servers, &mut self.clients] {
             side.kill_coordinator(self.now);
         }
         self.settle();
+        self.dies_after = outputs;
         for side in [&mut self.servers, &mut self.clients] {
             side.config.incarnation += 1;
             side.coordinator = Coordinator::new(side.config.clone(), self.now);
@@ -168,8 +172,9 @@ impl Run {
         while let Some(at) = self.next_timer().filter(|at| *at <= end) {
             assert!(at >= self.now, "a time in the past: {at}");
             self.now = at;
+            let is_dead = self.is_dead();
             for side in [&mut self.servers, &mut self.clients] {
-                side.time_out(at);
+                side.time_out(at, is_dead);
             }
             self.settle();
         }
@@ -188,20 +193,34 @@ impl Run {
     }
 
     fn next_timer(&mut self) -> Option<Timestamp> {
-        [self.servers.next_timer(), self.clients.next_timer()].into_iter().flatten().min()
+        let is_dead = self.is_dead();
+        [&mut self.servers, &mut self.clients].into_iter().filter_map(|side| side.next_timer(is_dead)).min()
     }
 
     /// Moves all bytes and does what the machines ask for, until nothing is left to be done.
     pub(crate) fn settle(&mut self) {
         loop {
-            while self.servers.step(self.now) | self.clients.step(self.now) {}
+            while self.step() {}
+            if self.is_dead() {
+                return;
+            }
             let Some(repetition) = &mut self.repetition else { return };
             let (servers, clients) = (&mut self.servers.coordinator, &mut self.clients.coordinator);
             self.phases.extend(repetition.advance(servers, clients, self.now));
-            if !(self.servers.step(self.now) | self.clients.step(self.now)) {
+            if !self.step() {
                 return;
             }
         }
+    }
+
+    /// Whether the coordinators' process has died.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dies_after == Some(0)
+    }
+
+    fn step(&mut self) -> bool {
+        let servers = self.servers.step(self.now, &mut self.dies_after);
+        self.clients.step(self.now, &mut self.dies_after) || servers
     }
 }
 
@@ -234,15 +253,17 @@ impl Side {
         self.hosts.iter_mut().for_each(|host| host.hang_up(now));
     }
 
-    fn time_out(&mut self, now: Timestamp) {
-        self.coordinator.handle_timeout(now);
+    fn time_out(&mut self, now: Timestamp, is_dead: bool) {
+        if !is_dead {
+            self.coordinator.handle_timeout(now);
+        }
         for host in &mut self.hosts {
             host.worker.handle_timeout(host.clock(now));
         }
     }
 
-    fn next_timer(&mut self) -> Option<Timestamp> {
-        let coordinator::Output::Wait(own) = self.coordinator.poll_output() else { panic!("it is at rest") };
+    fn next_timer(&mut self, is_dead: bool) -> Option<Timestamp> {
+        let own = if is_dead { None } else { self.coordinator_timer() };
         let theirs = self.hosts.iter_mut().filter_map(|host| match host.worker.poll_output() {
             worker::Output::Wait(at) => at.map(|at| at.offset_by(-host.clock_us)),
             worker::Output::Transmit(_)
@@ -257,10 +278,15 @@ impl Side {
         theirs.chain(own).min()
     }
 
+    fn coordinator_timer(&mut self) -> Option<Timestamp> {
+        let coordinator::Output::Wait(at) = self.coordinator.poll_output() else { panic!("it is at rest") };
+        at
+    }
+
     /// Does what the coordinator and the workers ask for; whether they asked for anything.
-    fn step(&mut self, now: Timestamp) -> bool {
+    fn step(&mut self, now: Timestamp, dies_after: &mut Option<usize>) -> bool {
         let mut any = false;
-        loop {
+        while *dies_after != Some(0) {
             match self.coordinator.poll_output() {
                 coordinator::Output::Wait(_) => break,
                 coordinator::Output::Dial(index) => self.dial(index, now),
@@ -282,9 +308,12 @@ impl Side {
                 coordinator::Output::Event(event) => self.events.push(event),
             }
             any = true;
+            *dies_after = dies_after.map(|left| left - 1);
         }
+        let is_dead = *dies_after == Some(0);
         for index in 0..self.hosts.len() {
-            any |= self.hosts[index].step(index, &mut self.coordinator, now);
+            let coordinator = (!is_dead).then_some(&mut self.coordinator);
+            any |= self.hosts[index].step(index, coordinator, now);
         }
         any
     }

@@ -246,15 +246,16 @@ fn the_skew_of_a_start_is_that_of_the_clocks_put_right() {
         let report = Report { repetition: 1, started_at, quiet: None, position: Position::Running };
         worker.say(&mut coordinator, &WorkerMessage::Report(report), NOW);
     }
-    let skew =
-        |started, spread_us, lateness_us| Some(StartSkew { started, spread_us, bound_us: 31, lateness_us });
-    assert_eq!(coordinator.start_skew(), skew(2, 550, Some(700)));
+    let skew = |started, spread_us, late_us| {
+        Some(StartSkew { started, spread_us, bound_us: 31, lateness_us: Some(late_us) })
+    };
+    assert_eq!(coordinator.start_skew(), skew(2, 550, 700));
     assert_eq!(coordinator.peer(0).started_at, Some(start_at.offset_by(700)));
     // The last one is heard of only when it has ended.
     let started_at = Some(start_at.offset_by(late_us[2]));
     let report = Report { repetition: 1, started_at, quiet: None, position: Position::Ended(exited(0)) };
     workers[2].say(&mut coordinator, &WorkerMessage::Report(report), NOW);
-    assert_eq!(coordinator.start_skew(), skew(3, 720, Some(700)));
+    assert_eq!(coordinator.start_skew(), skew(3, 720, 700));
 }
 
 // --- whole runs ---

@@ -25,7 +25,7 @@ pub(super) fn model(run: &Run) -> Result<(), String> {
     for (at, seen) in &run.world.history {
         model.observe(seen).map_err(|forbidden| format!("at {at}: {forbidden}"))?;
     }
-    model.end()
+    if run.repetitions.iter().all(|repetition| repetition.is_over) { model.end() } else { Ok(()) }
 }
 
 fn is_kept(run: &Run, promise: Promise) -> Result<(), String> {

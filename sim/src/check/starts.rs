@@ -26,6 +26,9 @@ pub(super) fn clients_start_together(run: &Run, repetition: &Repetition) -> Resu
             continue;
         };
         let late_us = at.micros_after(instant);
+        // The order to start may be late by what the network is slower at times than at its best.
+        let jitter_us = u64::try_from(run.options.network.jitter.as_micros()).unwrap_or(u64::MAX);
+        let tolerance_us = if late_us < 0 { tolerance_us } else { tolerance_us + jitter_us };
         if late_us.unsigned_abs() > tolerance_us
             && (late_us < 0 || !is_disturbed(run, repetition, known.host))
         {

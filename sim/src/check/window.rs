@@ -18,6 +18,7 @@ pub(super) fn is_quiet(run: &Run, repetition: &Repetition) -> Result<(), String>
                 | Observation::Failed(..)
                 | Observation::GivenUp
                 | Observation::WorkerKilled(_)
+                | Observation::CoordinatorsGone
         );
         if closes && at > opens {
             return Ok(());

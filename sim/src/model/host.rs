@@ -14,7 +14,11 @@ pub(super) struct HostModel {
     pub(super) ended_in: u32,
     /// What became of the newest program.
     result: Option<Result>,
+    /// Its worker has been begun anew since then, and knows nothing of it.
+    is_forgotten: bool,
     was_told_to_end: bool,
+    /// New workers, each of which begins from the start; the coordinator may still hear of the one before.
+    may_go_back: u32,
     /// What the coordinator has heard of it in this repetition.
     pub(super) heard: Stage,
     pub(super) is_dismissed: bool,
@@ -45,6 +49,8 @@ impl Default for HostModel {
             ran_in: 0,
             ended_in: 0,
             result: None,
+            is_forgotten: false,
+            may_go_back: 0,
             was_told_to_end: false,
             heard: Stage::Idle,
             is_dismissed: false,
@@ -82,6 +88,7 @@ impl HostModel {
         self.program = Program::Starting(repetition);
         self.started_in = repetition;
         self.result = None;
+        self.is_forgotten = false;
         self.was_told_to_end = false;
         None
     }
@@ -127,6 +134,8 @@ impl HostModel {
 
     pub(super) fn worker_up(&mut self) -> Option<&'static str> {
         self.shut_down = false;
+        self.is_forgotten = true;
+        self.may_go_back += 1;
         let was_up = std::mem::replace(&mut self.worker_is_up, true);
         was_up.then_some("a worker runs there already")
     }
@@ -156,7 +165,10 @@ impl HostModel {
 
     pub(super) fn heard(&mut self, stage: Stage, repetition: u32) -> Option<&'static str> {
         if stage <= self.heard {
-            return Some("what is heard of a worker only goes forward");
+            let Some(left) = self.may_go_back.checked_sub(1) else {
+                return Some("what is heard of a worker only goes forward");
+            };
+            self.may_go_back = left;
         }
         self.heard = stage;
         let is_over = !self.is_program_alive() || self.started_in < repetition;
@@ -172,7 +184,7 @@ impl HostModel {
     pub(super) fn learnt(&mut self, ending: &Ending, repetition: u32) -> Option<&'static str> {
         let result = self.result.as_ref().filter(|_| self.started_in == repetition);
         let is_true = match (ending, result) {
-            (Ending::NotStarted, result) => matches!(result, None | Some(Result::Lost)),
+            (Ending::NotStarted, result) => result.is_none() || self.is_forgotten,
             (Ending::Exited(known), Some(Result::Ended(outcome))) => {
                 known == outcome && !self.was_told_to_end
             }

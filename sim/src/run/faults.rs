@@ -57,7 +57,6 @@ impl Fault {
         match self {
             Self::Cut(_)
             | Self::HalfOpen(_, End::Dialer)
-            | Self::Mangle(_, _, Mangling::Flip)
             | Self::CrashOrchestrator(_)
             | Self::Strangers(..) => true,
             Self::HalfOpen(_, End::Worker)

@@ -83,6 +83,11 @@ impl Run {
         Self::make(options, world)
     }
 
+    /// A run that another engine has made; `world` holds what was seen in it.
+    pub(crate) fn recorded(options: Options, world: World, repetitions: Vec<Repetition>) -> Self {
+        Self { options, world, repetitions, broken: vec![] }
+    }
+
     /// What kind of end a repetition had.
     pub fn kind(repetition: &Repetition) -> &'static str {
         match &repetition.failure {
@@ -105,9 +110,11 @@ impl Run {
         self.world.history[repetition.history.clone()].iter().map(|(_, seen)| seen)
     }
 
-    /// What the program of `host` produced in `repetition`.
+    /// What the program of `host` produced that was started for `repetition`.
     pub fn outcome_in(&self, repetition: &Repetition, host: HostId) -> Option<&Outcome> {
-        self.seen_in(repetition).find_map(|seen| seen.outcome_of(host))
+        let started = Observation::Started(host, repetition.number);
+        let mut seen = self.seen_in(repetition).skip_while(|seen| **seen != started);
+        seen.find_map(|seen| seen.outcome_of(host))
     }
 
     fn make(options: Options, mut world: World) -> Self {
@@ -115,11 +122,21 @@ impl Run {
         let mut run = Self { world, options, repetitions: vec![], broken: vec![] };
         for number in 1..=run.options.repetitions {
             run.repetition(number, false);
+            if !run.is_over() {
+                return run;
+            }
         }
         run.mend_everything();
         run.repetition(run.options.repetitions + 1, true);
-        run.finish();
+        if run.is_over() {
+            run.finish();
+        }
         run
+    }
+
+    /// Whether the newest repetition came to its end, so that something may follow.
+    fn is_over(&self) -> bool {
+        self.repetitions.last().is_none_or(|repetition| repetition.is_over)
     }
 
     fn repetition(&mut self, number: u32, is_calm: bool) {
@@ -217,6 +234,7 @@ fn prepare(world: &mut World, options: &Options) {
         world.encrypt_in_earnest();
     }
     world.records = options.faults.iter().any(|timed| matches!(timed.fault, Fault::Strangers(..)));
+    world.is_strict = options.is_strict;
     world.network = options.network;
     world.orchestrator = options.orchestrator;
     for (group, workers) in [(Group::Server, options.servers), (Group::Client, options.clients)] {

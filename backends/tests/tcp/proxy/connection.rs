@@ -76,6 +76,7 @@ impl Connection {
     pub(super) fn forward(mut self) -> io::Result<()> {
         let mut open = vec![Direction::Up, Direction::Down];
         let mut held = Held::new();
+        let mut flip = None;
         let mut buffer = vec![0; self.shared.path.chunk_len];
         while !open.is_empty() {
             if let Some(fault) =
@@ -83,6 +84,7 @@ impl Connection {
             {
                 match fault.strike {
                     Strike::Stall => held = self.stall(vec![fault.direction]),
+                    Strike::Flip => flip = Some(fault.direction),
                     strike => return self.strike(strike),
                 }
             }
@@ -101,7 +103,8 @@ impl Connection {
                     None => continue,
                 },
             };
-            if !self.pass(direction, &mut buffer)? {
+            let is_changed = flip.take_if(|flip| *flip == direction).is_some();
+            if !self.pass(direction, &mut buffer, is_changed)? {
                 open.retain(|open| *open != direction);
             }
         }
@@ -109,7 +112,7 @@ impl Connection {
     }
 
     /// Forwards what there is, up to the fault; returns whether there may be more.
-    fn pass(&self, direction: Direction, buffer: &mut [u8]) -> io::Result<bool> {
+    fn pass(&self, direction: Direction, buffer: &mut [u8], is_changed: bool) -> io::Result<bool> {
         let at_most = match self.fault {
             Some(fault) if fault.direction == direction => {
                 (fault.after_len - self.line.forwarded_len(direction)).min(buffer.len())
@@ -122,6 +125,7 @@ impl Connection {
             to.shutdown(Shutdown::Write)?;
             return Ok(false);
         }
+        buffer[0] ^= u8::from(is_changed);
         // Before the other side can know of it.
         self.line.record(direction, &buffer[..len]);
         to.write_all(&buffer[..len])?;
@@ -168,7 +172,8 @@ impl Connection {
             }
             Strike::Forgotten(End::Worker) => self.shared.forget(self.worker, self.coordinator),
             Strike::Forgotten(End::Coordinator) => self.shared.forget(self.coordinator, self.worker),
-            Strike::Stall => Ok(()),
+            // They do not end it.
+            Strike::Stall | Strike::Flip => Ok(()),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Strike {
     Reset,
     /// Nothing more is forwarded in the fault's direction, or in both, before [`Proxy::release`].
     Stall,
+    /// One bit of the next byte in the fault's direction is changed.
+    Flip,
     /// The connection is half open: this end has lost it, and the other one sees a reset only when it says something.
     Forgotten(End),
 }
