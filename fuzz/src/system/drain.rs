@@ -103,7 +103,7 @@ impl Town {
                 let Some(coordinator) = self.orchestrator.coordinator(group) else { return };
                 let ending = coordinator.peer(index).ending.cloned();
                 if let (Stage::Ended | Stage::Released, Some(ending)) = (stage, ending) {
-                    self.see(&Observation::Learnt(host, ending));
+                    self.see(&Observation::Learnt(host, Box::new(ending)));
                 }
             }
             coordinator::Event::Reached(milestone) => {
@@ -112,7 +112,7 @@ impl Town {
             }
             coordinator::Event::Failed(failure) => {
                 self.orchestrator.note_failure();
-                self.see(&Observation::Failed(group, failure));
+                self.see(&Observation::Failed(group, Box::new(failure)));
             }
             coordinator::Event::Connected(_) => self.orchestrator.note_memories(),
             coordinator::Event::Finished => self.see(&Observation::Finished(group)),
@@ -199,7 +199,7 @@ impl Town {
         // What could not be stopped ends with its worker.
         if self.hosts[host].program.take_if(|program| program.is_killed).is_some() {
             let outcome = self.hosts[host].next_outcome(russula_proto::Exit::Signal(9));
-            self.see(&Observation::Ended(self.hosts[host].id, outcome));
+            self.see(&Observation::Ended(self.hosts[host].id, Box::new(outcome)));
         }
         self.see(&Observation::WorkerEnded(self.hosts[host].id));
         self.hosts[host].worker = None;

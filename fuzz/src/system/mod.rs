@@ -148,7 +148,7 @@ impl Town {
     fn program_ends(&mut self, host: usize, exit: Exit) {
         if self.hosts[host].program.take().is_some() {
             let outcome = self.hosts[host].next_outcome(exit);
-            self.see(&Observation::Ended(self.hosts[host].id, outcome.clone()));
+            self.see(&Observation::Ended(self.hosts[host].id, Box::new(outcome.clone())));
             self.tell_worker(host, |worker, now| worker.handle_program_ended(outcome, now));
         }
     }
