@@ -9,7 +9,7 @@
 //!       |              | give up: a failure, or the user wants to stop
 //!       |        StoppingClients   clients: abort, till done
 //!       |              |
-//!   StoppingServers <--+   servers: till done
+//!   StoppingServers <--+   servers: till done; clients: done
 //!       |
 //!     Over
 //! ```
@@ -23,11 +23,12 @@ use crate::time::Timestamp;
 use crate::wire::{Memory, Stage};
 use crate::workflow::Milestone;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Where a repetition is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RepetitionPhase {
     /// Both groups become ready.
     Preparing,
@@ -254,6 +255,12 @@ impl Repetition {
             servers.close_window(0, now);
             clients.close_window(0, now);
         }
+    }
+
+    /// Feeds `hasher` with what decides about what this repetition will do, beside its coordinators.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        let Self { phase, give_up, hold_servers } = self;
+        (phase, give_up, hold_servers).hash(hasher);
     }
 
     /// What another process needs to know to take the repetition over from this one.

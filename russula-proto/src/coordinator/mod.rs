@@ -7,6 +7,7 @@ mod clocks;
 mod config;
 mod dialing;
 mod failure;
+mod fingerprint;
 mod group;
 mod hearing;
 mod output;

@@ -50,10 +50,10 @@ pub(super) struct Peer {
     /// How quiet it was for the worker.
     pub(super) quiet: Option<Quiet>,
     pub(super) kernel_checks: [KernelCheck; 2],
-    attempts: u32,
+    pub(super) attempts: u32,
     /// The newest goal that was sent over this connection.
-    said: Option<Goal>,
-    hello_said: bool,
+    pub(super) said: Option<Goal>,
+    pub(super) hello_said: bool,
     pub(super) finish_said: bool,
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod connections;
 mod converge;
+mod fingerprint;
 mod greeting;
 mod output;
 mod rejection;
