@@ -16,6 +16,7 @@ mod driver_failures;
 mod full_disk;
 mod good_runs;
 mod interrupts;
+mod keys;
 mod paths;
 #[path = "../../../backends/tests/tcp/proxy/mod.rs"]
 #[allow(
