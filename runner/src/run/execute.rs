@@ -1,5 +1,6 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::first_failure::FirstFailure;
 use super::pause::Pause;
 use super::record::Record;
 use super::takeover::{Journal, RunState, UnderWay};
@@ -112,6 +113,7 @@ struct Execution<'a> {
     last_error: Option<String>,
     /// How the repetition under way had ended before this process took it over.
     inherited: Option<Verdict>,
+    first_failure: FirstFailure,
     interrupted: bool,
     /// Everything was ended by force; there is nobody to talk to any more.
     killed: bool,
@@ -169,6 +171,7 @@ impl<'a> Execution<'a> {
             verdict: journal.state.verdict.clone(),
             last_error: None,
             inherited: None,
+            first_failure: FirstFailure::default(),
             interrupted: journal.state.verdict.status == Status::Interrupted,
             journal,
             killed: false,
@@ -190,6 +193,7 @@ impl<'a> Execution<'a> {
             "event": "repetition", "number": number, "driver": driver, "round": turn.round,
             "taken_over": left.is_some(),
         }));
+        self.first_failure = FirstFailure::default();
         self.inherited = left.and_then(|left| left.failure.clone());
         self.interrupted |= self.inherited.as_ref().is_some_and(|left| left.status == Status::Interrupted);
         let begin = |servers: &mut _, clients: &mut _, now| match left {
@@ -235,11 +239,11 @@ impl<'a> Execution<'a> {
 
     /// Goes on as far as the groups have come. That is on disk before anybody is told what follows from it.
     fn advance(&mut self, repetition: &mut Repetition) -> Vec<RepetitionPhase> {
-        let (journal, hosts) = (&mut self.journal, &*self.hosts);
+        let (journal, hosts, first) = (&mut self.journal, &*self.hosts, &mut self.first_failure);
         let decided = if self.interrupted { Some(Verdict::interrupted()) } else { self.inherited.clone() };
         self.coordinators.with_both(self.groups, |servers, clients, now| {
             let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
-            let failed = [&*servers, &*clients].into_iter().find_map(|c| Some((c.group(), c.failure()?)));
+            let failed = first.of(servers, clients);
             let verdict = |(group, failure)| Verdict {
                 error: Some(explain::explain(hosts, group, failure)),
                 ..Verdict::of(failure)
@@ -335,8 +339,7 @@ impl<'a> Execution<'a> {
 
     fn sum_up(&mut self, turn: Turn, duration: Duration) {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
-        let failure =
-            [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
+        let failure = self.first_failure.of(servers, clients);
         let (start, quiet_window) = (together::start(clients), together::quiet_window(servers, clients));
         let mut verdict = match (self.inherited.take(), failure) {
             _ if self.interrupted => Verdict::interrupted(),

@@ -10,6 +10,7 @@ mod found;
 mod fuzzed;
 mod messages;
 mod policies;
+mod questions;
 mod regressions;
 mod starting;
 mod strangers;
