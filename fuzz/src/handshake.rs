@@ -45,6 +45,7 @@ impl Scene {
             Link::dialed(&key, &identity, [ENTROPY; 32])
         };
         let request = link.outgoing().to_vec();
+        assert_eq!(request.len(), if answers { 0 } else { REQUEST_LEN }, "who answers does not speak first");
         Self { link, is_real, answers, request, said: vec![], is_right: false }
     }
 

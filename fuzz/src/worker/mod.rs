@@ -150,18 +150,22 @@ impl Scene {
         match input.below(4) {
             0 => CoordinatorMessage::ReadClock(input.narrow(u32::MAX)),
             1 => CoordinatorMessage::Finish,
-            2 => {
-                let ticket = self.connections.get(&id).map_or(0, |connection| connection.link.ticket());
-                CoordinatorMessage::Hello(Hello {
-                    session: input.below(4) as u64,
-                    epoch: input.number().saturating_add(98),
-                    ticket: ticket + input.below(3) as u64,
-                    work: input
-                        .maybe(|input| if input.flag() { messages::work(input) } else { Work::default() }),
-                })
-            }
+            2 => self.any_hello(id, input),
             _ => messages::coordinator_message(input),
         }
+    }
+
+    /// Somebody introduces itself as one who may be too late, or just in time.
+    fn any_hello(&mut self, id: ConnectionId, input: &mut Input) -> CoordinatorMessage {
+        let (session, epoch) = self.model.coordinator.unwrap_or((1, 100));
+        let ticket = self.connections.get(&id).map_or(0, |connection| connection.link.ticket());
+        let near = |number: u64, input: &mut Input| (number + input.below(3) as u64).saturating_sub(1);
+        CoordinatorMessage::Hello(Hello {
+            session: session + u64::from(input.flag()),
+            epoch: near(epoch, input),
+            ticket: if input.flag() { ticket } else { near(self.model.attachments, input) },
+            work: input.maybe(|input| if input.flag() { messages::work(input) } else { Work::default() }),
+        })
     }
 
     /// The peer queues a message, if it may.

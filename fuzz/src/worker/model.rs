@@ -29,8 +29,9 @@ pub(super) struct Program {
 pub(super) struct Model {
     pub(super) group: Group,
     limits: WorkerLimits,
-    coordinator: Option<(u64, u64)>,
-    attachments: u64,
+    /// Session and epoch of the newest one.
+    pub(super) coordinator: Option<(u64, u64)>,
+    pub(super) attachments: u64,
     pub(super) era: u32,
     pub(super) attached: Option<ConnectionId>,
     pub(super) orphaned_at: Option<Timestamp>,
