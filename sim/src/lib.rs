@@ -6,6 +6,7 @@
 //! - [`check`]: the rules that every run keeps, each with a name and a sentence.
 
 pub mod check;
+mod cpu_time;
 pub mod examine;
 pub mod model;
 pub mod mutations;
@@ -16,5 +17,6 @@ pub mod toy_suite;
 pub mod turmoil;
 pub mod world;
 
+pub use cpu_time::cpu_time;
 pub use model::HostId;
 pub use random::Random;
