@@ -10,10 +10,12 @@ pub mod check;
 pub mod examine;
 pub mod model;
 pub mod model_check;
+pub mod mutations;
 mod random;
 pub mod run;
 pub mod sweep;
 pub mod toy_suite;
+pub mod turmoil;
 pub mod world;
 
 pub use model::HostId;

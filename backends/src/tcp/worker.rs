@@ -196,13 +196,7 @@ impl<P: Programs> WorkerDriver<P> {
             match self.worker.poll_output() {
                 Output::Transmit(connection) => self.send(connection),
                 Output::Close(connection) => self.close(connection),
-                Output::Start { program, repetition } => {
-                    let started = self.programs.start(program, repetition, self.poll.registry(), PROGRAM);
-                    if let Err(failure) = started {
-                        warn!(repetition, program, "cannot start: {failure}");
-                        self.worker.handle_start_failed(failure, self.clock.now());
-                    }
-                }
+                Output::Start { program, repetition } => self.start(program, repetition),
                 Output::CheckKernel(connection) => self.check_kernel(connection),
                 Output::Terminate => self.programs.terminate(),
                 Output::Kill => {
@@ -215,16 +209,36 @@ impl<P: Programs> WorkerDriver<P> {
                     if let Some((program, repetition)) = self.worker.upcoming() {
                         self.programs.prepare(program, repetition);
                     }
-                    let Some(wake) = self.programs.wake(self.poll.registry()) else { return until };
-                    let now = self.clock.now();
-                    match wake {
-                        ProgramsWake::Started => self.worker.handle_started(now),
-                        ProgramsWake::StartFailed(failure) => self.worker.handle_start_failed(failure, now),
-                        ProgramsWake::Ended(outcome) => self.worker.handle_program_ended(outcome, now),
+                    if !self.wake_programs() {
+                        return until;
                     }
                 }
             }
         }
+    }
+
+    fn start(&mut self, program: u16, repetition: u32) {
+        let started = self.programs.start(program, repetition, self.poll.registry(), PROGRAM);
+        if let Err(failure) = started {
+            warn!(repetition, program, "cannot start: {failure}");
+            return self.worker.handle_start_failed(failure, self.clock.now());
+        }
+        // A program that runs already did so at this moment, and not when there is time to tell of it.
+        self.wake_programs();
+        // Where many workers of one machine start together, all of them do before any tells of it.
+        std::thread::yield_now();
+    }
+
+    /// Whether there was news of the program.
+    fn wake_programs(&mut self) -> bool {
+        let Some(wake) = self.programs.wake(self.poll.registry()) else { return false };
+        let now = self.clock.now();
+        match wake {
+            ProgramsWake::Started => self.worker.handle_started(now),
+            ProgramsWake::StartFailed(failure) => self.worker.handle_start_failed(failure, now),
+            ProgramsWake::Ended(outcome) => self.worker.handle_program_ended(outcome, now),
+        }
+        true
     }
 
     fn accept(&mut self) {

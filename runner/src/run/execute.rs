@@ -391,7 +391,8 @@ impl<'a> Execution<'a> {
     fn sum_up_lost(&mut self, turn: Turn, reason: &str, duration: Duration) {
         collect::repair(self.plan, turn, self.hosts, self.directory);
         let verdict = Verdict::infrastructure(reason.to_owned());
-        self.progress.message(&format!("error: {reason}"));
+        let driver = &self.plan.drivers[usize::from(turn.driver)].name;
+        self.progress.message(&format!("error: {driver}: {reason}"));
         let lost = RepetitionSummary {
             error: verdict.error.clone(),
             ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())

@@ -220,7 +220,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn matches(self, line: &str) -> bool {
+    pub(crate) fn matches(self, line: &str) -> bool {
         match self {
             Self::Worker(group) => line.contains(&format!(" worker {group} ")),
             Self::Script(group) => {

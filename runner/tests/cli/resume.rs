@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Two drivers, twice each.
-const DRIVERS: [&str; 2] = ["one", "two"];
-const TWICE: [&str; 2] = ["--repeat", "2"];
+pub(crate) const DRIVERS: [&str; 2] = ["one", "two"];
+pub(crate) const TWICE: [&str; 2] = ["--repeat", "2"];
 /// The repetitions in order, as the drivers' logs are called.
 const TURNS: [&str; 4] = ["one", "two", "one-r2", LAST];
 const LAST: &str = "two-r2";
 
 /// Drivers that can be held while they start, run, and stop.
-const SERVER: &str = "note; gate server-starts; exec $SERVER";
-const SERVER_THAT_STOPS_LATE: &str =
+pub(crate) const SERVER: &str = "note; gate server-starts; exec $SERVER";
+pub(crate) const SERVER_THAT_STOPS_LATE: &str =
     "note; trap 'gate server-stops; kill $! 2>&-; wait; exit 0' TERM; $SERVER & wait";
-const CLIENT: &str = "note; gate client-runs; exec $CLIENT";
+pub(crate) const CLIENT: &str = "note; gate client-runs; exec $CLIENT";
 
 /// A bench on which the drivers wait at their gates; those in `open` are open.
-fn bench(server: &str, client: &str, open: &[&str]) -> Bench {
+pub(crate) fn bench(server: &str, client: &str, open: &[&str]) -> Bench {
     let bench = Bench::new();
     for driver in DRIVERS {
         bench.fake(driver, server, client);
@@ -35,14 +35,14 @@ fn bench(server: &str, client: &str, open: &[&str]) -> Bench {
 }
 
 /// Ends the orchestrator by force.
-fn kill(orchestrator: Running) {
+pub(crate) fn kill(orchestrator: Running) {
     orchestrator.signal(Signal::KILL);
     assert_eq!(orchestrator.end().status.code(), None);
 }
 
 impl Bench {
     /// `runner resume` of the last run.
-    fn resume(&self, args: &[&str]) -> Running {
+    pub(crate) fn resume(&self, args: &[&str]) -> Running {
         self.start(self.command(&[&["resume", "latest"], args].concat()))
     }
 
@@ -66,7 +66,7 @@ impl Bench {
     }
 
     /// `state.json` of the last run, once there is one.
-    fn state(&self) -> Value {
+    pub(crate) fn state(&self) -> Value {
         let path = self.run_directory().join("state.json");
         if path.exists() { read_json(&path) } else { Value::Null }
     }
@@ -75,7 +75,7 @@ impl Bench {
 /// Every repetition is there and went well, each driver was started once in each, and the workers were told that the
 /// run is over.
 #[track_caller]
-fn expect_complete(bench: &Bench, workers: Workers) {
+pub(crate) fn expect_complete(bench: &Bench, workers: Workers) {
     let summary = bench.summary();
     assert_eq!(summary["status"], "ok", "{summary:#}");
     let drivers = summary["drivers"].as_array().expect("a list of drivers");
@@ -97,7 +97,7 @@ fn expect_complete(bench: &Bench, workers: Workers) {
 }
 
 /// The run directory is that of a run that was never killed.
-fn expect_tidy(bench: &Bench) {
+pub(crate) fn expect_tidy(bench: &Bench) {
     assert_eq!(read_json(&bench.run_directory().join("run.json"))["state"], "done");
     assert_eq!(bench.state()["under_way"], Value::Null);
     let names = fs::read_dir(bench.run_directory()).expect("the run directory is there");
@@ -106,6 +106,13 @@ fn expect_tidy(bench: &Bench) {
         .filter(|name| name.starts_with('.'))
         .collect();
     assert_eq!(hidden, [""; 0]);
+}
+
+/// The status of each repetition, in the order in which they ran.
+pub(crate) fn statuses(summary: &Value) -> Vec<&str> {
+    let of =
+        |driver: usize, round: usize| summary["drivers"][driver]["repetitions"][round]["status"].as_str();
+    [of(0, 0), of(1, 0), of(0, 1), of(1, 1)].into_iter().flatten().collect()
 }
 
 #[test]

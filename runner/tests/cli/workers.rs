@@ -97,10 +97,22 @@ impl<'a> Workers<'a> {
     }
 
     pub(crate) fn attach_command(&self, args: &[&str]) -> Command {
-        let tiny = scenario("tiny").display().to_string();
+        self.attach_command_of(&scenario("tiny").display().to_string(), args)
+    }
+
+    pub(crate) fn attach_command_of(&self, scenario: &str, args: &[&str]) -> Command {
         let [server, client] = self.control.map(|address| address.to_string());
-        let all =
-            ["attach", "--scenario", &tiny, "--key-file", KEY_FILE, "--server", &server, "--client", &client];
+        let all = [
+            "attach",
+            "--scenario",
+            scenario,
+            "--key-file",
+            KEY_FILE,
+            "--server",
+            &server,
+            "--client",
+            &client,
+        ];
         let mut command = self.bench.command(&all);
         for driver in &self.drivers {
             command.args(["--driver", driver]);
@@ -120,6 +132,12 @@ impl<'a> Workers<'a> {
         [self.server, self.client].map(|worker| {
             worker.process.unwrap_or_else(|| panic!("the {} was started", worker.group)).end_within(LEFT_MAX)
         })
+    }
+
+    /// The server's worker, where that of the client is gone.
+    pub(crate) fn server_alone(self) -> Running {
+        assert!(self.client.process.is_none(), "the client is gone");
+        self.server.process.expect("the server was started")
     }
 
     /// Both end because they were told that the run is over.

@@ -108,8 +108,7 @@ impl Coordinator {
 
     fn is_failure(&self, ending: &Ending) -> bool {
         // The process that died may have told its workers to stop.
-        let was_to_stop = self.is_taken_over && self.till == Some(Milestone::Done);
-        let is_stop = matches!(ending, Ending::Stopped(_));
-        self.workflow.is_failure(ending) && !self.aborted && !(was_to_stop && is_stop)
+        let was_stopped = self.is_taken_over && self.till == Some(Milestone::Done);
+        self.workflow.is_failure(ending, was_stopped) && !self.aborted
     }
 }

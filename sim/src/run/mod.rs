@@ -83,6 +83,11 @@ impl Run {
         Self::make(options, world)
     }
 
+    /// A run that another engine has made; `world` holds what was seen in it.
+    pub(crate) fn recorded(options: Options, world: World, repetitions: Vec<Repetition>) -> Self {
+        Self { options, world, repetitions, broken: vec![] }
+    }
+
     /// What kind of end a repetition had.
     pub fn kind(repetition: &Repetition) -> &'static str {
         match &repetition.failure {
@@ -229,6 +234,7 @@ fn prepare(world: &mut World, options: &Options) {
         world.encrypt_in_earnest();
     }
     world.records = options.faults.iter().any(|timed| matches!(timed.fault, Fault::Strangers(..)));
+    world.is_strict = options.is_strict;
     world.network = options.network;
     world.orchestrator = options.orchestrator;
     for (group, workers) in [(Group::Server, options.servers), (Group::Client, options.clients)] {

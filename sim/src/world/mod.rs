@@ -2,7 +2,7 @@
 //!
 //! [`World::step`] jumps to the next event or deadline, so that an hour of waiting takes no time. Whatever can
 //! be seen from outside is appended to [`World::history`], for checks; a world made by [`World::traced`] also
-//! keeps a [`World::trace`] in words, for people. After every input the world checks the caller's contract
+//! keeps a [`World::trace`] in words, for people. After every input a strict world checks the caller's contract
 //! itself: `Wait` is repeated, an early `handle_timeout` does nothing, queues stay within their limits, and
 //! bytes that wait were announced by a `Transmit`. What does not hold is in [`World::breaches`].
 
@@ -34,6 +34,7 @@ pub use network::{Mangling, NetworkOptions, Split};
 use network::{Wire, WireId};
 pub use orchestrator::Death;
 pub use strangers::Stranger;
+pub(crate) use trace::of_event;
 pub use trace::{Entry, Kind, Speaker};
 
 /// What a group is made of.
@@ -77,7 +78,7 @@ struct Side {
     dials: Vec<Option<WireId>>,
     /// Connections with bytes that the coordinator has announced, by host.
     announced: Vec<WireId>,
-    /// When the coordinator wants to be called, by its own clock.
+    /// When the coordinator wants to be called, in the time of the world.
     wait: Option<Timestamp>,
 }
 
@@ -129,12 +130,14 @@ pub struct World {
     pub reader: Option<fn(&Entry)>,
     /// Keeps what coordinators say, so that somebody can say it again.
     pub records: bool,
+    /// Holds the machines to the caller's contract after every input, which takes half of the time.
+    pub is_strict: bool,
     /// How often each input that may be repeated is passed on.
     pub times: usize,
     /// What the host of the coordinators shows as the time.
     pub orchestrator: Clock,
-    /// The key of the run.
-    key: Key,
+    /// Links are encrypted as in earnest.
+    is_encrypted: bool,
     random: Random,
     is_traced: bool,
     journal: Journal,
@@ -156,13 +159,14 @@ impl World {
             now: Timestamp::ZERO,
             network: NetworkOptions::default(),
             trace: vec![],
-            history: vec![],
+            history: Vec::with_capacity(HISTORY_LEN),
             breaches: vec![],
             reader: None,
             records: false,
+            is_strict: true,
             times: 1,
             orchestrator: Clock::default(),
-            key: Key::for_simulation([7; Key::LEN], toy_suite::resolver),
+            is_encrypted: false,
             journal: Journal::default(),
             random: Random::new(seed),
             is_traced: false,
@@ -185,7 +189,21 @@ impl World {
     /// From now on links are encrypted as in earnest, which takes a hundred times as long and leaves no messages
     /// in the trace. To be called before the groups are added.
     pub fn encrypt_in_earnest(&mut self) {
-        self.key = Key::from_bytes(*self.key.as_bytes());
+        self.is_encrypted = true;
+    }
+
+    /// The key of the run.
+    fn key(&self) -> Key {
+        self.key_of([7; Key::LEN])
+    }
+
+    /// A key of these bytes.
+    fn key_of(&self, bytes: [u8; Key::LEN]) -> Key {
+        if self.is_encrypted {
+            Key::from_bytes(bytes)
+        } else {
+            Key::for_simulation(bytes, toy_suite::resolver)
+        }
     }
 
     /// Adds a coordinator and the workers of its group; it dials them at once.
@@ -420,6 +438,9 @@ fn both(sides: &mut [Option<Side>; Group::ALL.len()]) -> (&mut Coordinator, &mut
         [..] => panic!("a repetition has servers and clients"),
     }
 }
+
+/// Room for what can be seen in most runs.
+const HISTORY_LEN: usize = 1024;
 
 /// Most breaches that are kept.
 const BREACHES_MAX: usize = 10;

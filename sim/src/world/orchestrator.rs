@@ -188,7 +188,7 @@ impl World {
             group,
             workers: options.workers,
             limits: options.coordinator,
-            key: self.key.clone(),
+            key: self.key(),
             session: SESSION,
             incarnation: self.journal.incarnation,
             work: None,
