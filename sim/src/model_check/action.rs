@@ -263,18 +263,22 @@ impl World {
         coordinators.chain(workers)
     }
 
-    /// Which timers are due, which soon, and in which order the others are.
-    pub(super) fn hash_timers(&self, hasher: &mut impl Hasher) {
-        let mut later: Vec<(Timestamp, u8)> = vec![];
-        for ((at, _), number) in self.timers().zip(0..) {
-            let is_short = at <= self.now + SHORT;
-            (number, is_short).hash(hasher);
-            if !is_short {
-                later.push((at, number));
+    /// Which timers are due, which soon, and in which order the others are; with the hosts in this order.
+    pub(super) fn hash_timers(&self, hosts: &[usize], hasher: &mut impl Hasher) {
+        let mut later: Vec<(Timestamp, usize)> = vec![];
+        for (number, side) in self.sides.iter().enumerate() {
+            let waits =
+                hosts.iter().map(|host| &side.hosts[*host]).map(|host| host.worker.as_ref().and(host.wait));
+            for (place, wait) in std::iter::once(side.wait).chain(waits).enumerate() {
+                let is_short = wait.map(|at| at <= self.now + SHORT);
+                is_short.hash(hasher);
+                if let (Some(false), Some(at)) = (is_short, wait) {
+                    later.push((at, number * (hosts.len() + 1) + place));
+                }
             }
         }
         later.sort_unstable();
-        later.iter().for_each(|(_, number)| number.hash(hasher));
+        later.iter().for_each(|(_, place)| place.hash(hasher));
     }
 
     /// Dialing in vain comes back to the same state again and again, until a limit has passed.
