@@ -7,6 +7,7 @@
 //! - [`model_check`]: every state that a few machines can come to.
 
 pub mod check;
+mod cpu_time;
 pub mod examine;
 pub mod model;
 pub mod model_check;
@@ -18,5 +19,6 @@ pub mod toy_suite;
 pub mod turmoil;
 pub mod world;
 
+pub use cpu_time::cpu_time;
 pub use model::HostId;
 pub use random::Random;
