@@ -13,6 +13,7 @@ mod link;
 mod messages;
 mod round_trip;
 mod strangers;
+mod system;
 mod worker;
 
 pub use coordinator::coordinator;
@@ -21,6 +22,7 @@ pub use frames::frames;
 pub use handshake::handshake;
 pub use link::link;
 pub use round_trip::round_trip;
+pub use system::system;
 pub use worker::worker;
 
 /// The program of a target: cargo-fuzz links a fuzzing engine to it, everybody else gets one that does nothing.

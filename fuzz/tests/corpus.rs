@@ -12,7 +12,7 @@ macro_rules! replay {
     )*};
 }
 
-replay!(decode round_trip frames link handshake worker coordinator);
+replay!(decode round_trip frames link handshake worker coordinator system);
 
 fn replay(target: &str, body: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);

@@ -9,7 +9,7 @@
 //!       |              | give up: a failure, or the user wants to stop
 //!       |        StoppingClients   clients: abort, till done
 //!       |              |
-//!   StoppingServers <--+   servers: till done
+//!   StoppingServers <--+   servers: till done; clients: done
 //!       |
 //!     Over
 //! ```

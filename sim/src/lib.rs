@@ -3,16 +3,19 @@
 //! - [`world`]: coordinators, workers, their programs, a network and a time that jumps;
 //! - [`model`]: a small model of what a run may show;
 //! - [`run`]: whole runs drawn from a seed, with faults;
-//! - [`check`]: the rules that every run keeps, each with a name and a sentence.
+//! - [`check`]: the rules that every run keeps, each with a name and a sentence;
+//! - [`model_check`]: every state that a few machines can come to.
 
 pub mod check;
 pub mod examine;
 pub mod model;
+pub mod model_check;
 pub mod mutations;
 mod random;
 pub mod run;
 pub mod sweep;
 pub mod toy_suite;
+pub mod turmoil;
 pub mod world;
 
 pub use model::HostId;

@@ -1,12 +1,12 @@
 //! Replays one seed, or sweeps over many.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sim::check::Violation;
-use sim::examine::without_panic;
+use sim::examine::{Finding, without_panic};
 use sim::run::{Options, Run, Sizes};
 use sim::sweep::{Tally, sweep};
 use sim::world::{Entry, Kind};
-use sim::{check, run};
+use sim::{check, run, turmoil};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
@@ -32,52 +32,96 @@ struct Arguments {
     /// Shows sockets and clocks too.
     #[arg(long)]
     verbose: bool,
+    /// What the machines run in.
+    #[arg(long, value_enum, default_value = "memory")]
+    engine: Engine,
     /// On so many threads, instead of one for each core.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+/// What the machines run in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Engine {
+    /// A world in memory: fast, with faults down to the single byte.
+    Memory,
+    /// Hosts and streams of turmoil.
+    Turmoil,
+}
+
+impl Engine {
+    fn examine(self, seed: u64, sizes: Sizes) -> Finding {
+        match self {
+            Self::Memory => sim::examine::examine(seed, sizes),
+            Self::Turmoil => turmoil::examine(seed, sizes),
+        }
+    }
+
+    /// The command that makes the run of `seed` again.
+    fn replay(self, seed: u64, sizes: Sizes) -> String {
+        match self {
+            Self::Memory => Options::of(seed, sizes).replay(),
+            Self::Turmoil => turmoil::Options::of(seed, sizes).replay(),
+        }
+    }
+
+    /// Says what the run of `seed` is made of, and makes it.
+    fn run(self, seed: u64, sizes: Sizes, reader: fn(&Entry)) -> Run {
+        match self {
+            Self::Memory => {
+                let options = Options::of(seed, sizes);
+                println!("{options}replay: {}\n", options.replay());
+                Run::traced(options, reader)
+            }
+            Self::Turmoil => {
+                let options = turmoil::Options::of(seed, sizes);
+                println!("{options}replay: {}\n", options.replay());
+                turmoil::traced(options, reader)
+            }
+        }
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let sizes = Sizes { servers: arguments.servers, clients: arguments.clients };
     let holds = match arguments.count {
-        None => replay(arguments.seed, sizes, arguments.verbose),
+        None => replay(arguments.engine, arguments.seed, sizes, arguments.verbose),
         Some(count) => {
             let cores = thread::available_parallelism().map_or(1, usize::from);
-            many(arguments.seed, count, sizes, arguments.threads.unwrap_or(cores))
+            many(arguments.engine, arguments.seed, count, sizes, arguments.threads.unwrap_or(cores))
         }
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Shows the run of one seed; returns whether it keeps every rule.
-fn replay(seed: u64, sizes: Sizes, verbose: bool) -> bool {
-    let options = Options::of(seed, sizes);
-    print!("{options}");
-    println!("replay: {}\n", options.replay());
-    let violations =
-        match without_panic(|| Run::traced(options, if verbose { print_all } else { print_most })) {
-            Ok(run) => {
-                println!();
-                for repetition in &run.repetitions {
-                    let failure =
-                        repetition.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
-                    println!("repetition {}: {}{failure}", repetition.number, run::Run::kind(repetition));
-                }
-                check::violations(&run)
+fn replay(engine: Engine, seed: u64, sizes: Sizes, verbose: bool) -> bool {
+    let reader = if verbose { print_all } else { print_most };
+    let violations = match without_panic(|| engine.run(seed, sizes, reader)) {
+        Ok(run) => {
+            println!();
+            for repetition in &run.repetitions {
+                let failure =
+                    repetition.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
+                println!("repetition {}: {}{failure}", repetition.number, run::Run::kind(repetition));
             }
-            Err(panic) => vec![panic],
-        };
+            check::violations(&run)
+        }
+        Err(panic) => vec![panic],
+    };
     show(&violations);
     violations.is_empty()
 }
 
 /// Makes and checks the runs of many seeds; returns whether all keep every rule.
-fn many(seed: u64, count: u64, sizes: Sizes, threads: usize) -> bool {
+fn many(engine: Engine, seed: u64, count: u64, sizes: Sizes, threads: usize) -> bool {
     let is_terminal = std::io::stderr().is_terminal();
     let interval = Duration::from_millis(if is_terminal { 200 } else { 5000 });
     let begins = Instant::now();
-    let tally = sweep(seed..seed.saturating_add(count), sizes, threads, interval, |tally, elapsed| {
+    let seeds = seed..seed.saturating_add(count);
+    let examine = |seed| engine.examine(seed, sizes);
+    let tally = sweep(seeds, examine, threads, interval, |tally, elapsed| {
         let per_second = tally.runs as f64 / elapsed.as_secs_f64();
         let broken = tally.broken.values().sum::<u64>();
         let text = format!("{} of {count} runs, {per_second:.0} runs/s, {broken} violations", tally.runs);
@@ -92,11 +136,11 @@ fn many(seed: u64, count: u64, sizes: Sizes, threads: usize) -> bool {
     if is_terminal {
         eprint!("\r\x1b[K");
     }
-    summary(&tally, sizes, threads, begins.elapsed());
+    summary(engine, &tally, sizes, threads, begins.elapsed());
     tally.findings.is_empty()
 }
 
-fn summary(tally: &Tally, sizes: Sizes, threads: usize, elapsed: Duration) {
+fn summary(engine: Engine, tally: &Tally, sizes: Sizes, threads: usize, elapsed: Duration) {
     let per_second = tally.runs as f64 / elapsed.as_secs_f64();
     let per_thread = per_second / threads as f64;
     println!(
@@ -111,7 +155,7 @@ fn summary(tally: &Tally, sizes: Sizes, threads: usize, elapsed: Duration) {
         println!("broken by {count} runs: {checker}");
     }
     for finding in &tally.findings {
-        println!("\n{}", Options::of(finding.seed, sizes).replay());
+        println!("\n{}", engine.replay(finding.seed, sizes));
         show(&finding.violations);
     }
 }

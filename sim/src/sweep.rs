@@ -1,7 +1,6 @@
 //! Many seeds on all cores.
 
-use crate::examine::{Finding, examine};
-use crate::run::Sizes;
+use crate::examine::Finding;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,11 +44,11 @@ impl Tally {
     }
 }
 
-/// Examines every seed of `seeds` on `threads` threads. `report` is called every `interval` with what came of it
+/// Calls `examine` for every seed of `seeds`, on `threads` threads. `report` is called every `interval` with what came of it
 /// so far, and the time since the beginning; when it says `false`, the sweep ends early.
 pub fn sweep(
     seeds: Range<u64>,
-    sizes: Sizes,
+    examine: impl Fn(u64) -> Finding + Sync,
     threads: usize,
     interval: Duration,
     mut report: impl FnMut(&Tally, Duration) -> bool,
@@ -64,8 +63,7 @@ pub fn sweep(
             if from >= seeds.end {
                 return;
             }
-            let findings: Vec<Finding> =
-                (from..seeds.end.min(from + BATCH)).map(|seed| examine(seed, sizes)).collect();
+            let findings: Vec<Finding> = (from..seeds.end.min(from + BATCH)).map(&examine).collect();
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             findings.into_iter().for_each(|finding| tally.add(finding));
         }

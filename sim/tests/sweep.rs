@@ -18,7 +18,8 @@ const SEED_VARIABLE: &str = "SIM_SEED";
 #[test]
 fn every_run_of_a_small_sweep_keeps_the_rules() {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let tally = sweep(SEEDS, Sizes::default(), threads, Duration::from_secs(60), |_, _| true);
+    let examine = |seed| examine(seed, Sizes::default());
+    let tally = sweep(SEEDS, examine, threads, Duration::from_secs(60), |_, _| true);
     for finding in &tally.findings {
         let options = Options::of(finding.seed, Sizes::default());
         println!("{options}replay: {}", options.replay());

@@ -56,7 +56,7 @@ impl Scene {
             Output::Dial(index) => {
                 let host = &mut self.hosts[index];
                 assert!(matches!(host.socket, Socket::None), "worker {index} is dialed, or connected");
-                assert!(self.finished == 0 && !self.coordinator.peer(index).is_given_up);
+                assert!(self.finished == 0, "nobody is dialed once the run is over");
                 host.socket = Socket::Dialed;
             }
             Output::Transmit(index) => {
@@ -91,7 +91,7 @@ impl Scene {
             }
             Event::Disconnected(..) => {}
             Event::Worker(index, stage) => {
-                let repetition = self.coordinator.repetition();
+                let repetition = self.words.repetition;
                 let says_so = |message: &WorkerMessage| {
                     matches!(message, WorkerMessage::Report(report)
                         if report.repetition == repetition && report.position.stage() == stage)
@@ -144,6 +144,8 @@ impl Scene {
             let is_announced =
                 self.hosts[index].connection().is_some_and(|connection| connection.is_announced);
             assert!(waiting <= MAX_OUTGOING_LEN, "{waiting} bytes wait for worker {index}");
+            let is_dialed = self.hosts[index].is_dialed();
+            assert!(!is_dialed || !self.coordinator.peer(index).is_given_up, "worker {index} is given up");
             assert!(waiting == 0 || is_announced, "{waiting} bytes wait for worker {index}, no `Transmit`");
         }
     }

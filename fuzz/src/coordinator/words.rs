@@ -74,7 +74,7 @@ impl Words {
             CoordinatorMessage::ReadClock(number) => {
                 assert!(said.welcome && self.config.group == Group::Client, "its clock does not matter");
                 let target = said.goal.map(|goal| goal.target);
-                assert_eq!(target, Some(Target::Ready), "a clock is read before the start");
+                assert!(target <= Some(Target::Ready), "a clock is read before the start");
                 self.last_question = *number;
             }
             CoordinatorMessage::Finish => {

@@ -9,6 +9,7 @@ mod faults;
 mod found;
 mod messages;
 mod policies;
+mod questions;
 mod regressions;
 mod starting;
 mod strangers;

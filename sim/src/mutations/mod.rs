@@ -22,7 +22,7 @@ pub struct Mutation {
     pub from: &'static str,
     /// What takes its place.
     pub to: &'static str,
-    /// The checker that has to find it.
+    /// The checker that has to find it, or [`PANIC`](crate::check::PANIC).
     pub caught_by: &'static str,
 }
 

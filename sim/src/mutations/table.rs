@@ -3,7 +3,7 @@
 use super::Mutation;
 
 /// Every mutation.
-pub const MUTATIONS: [Mutation; 24] = [
+pub const MUTATIONS: [Mutation; 28] = [
     // --- the order of a repetition ---
     Mutation {
         name: "clients start when the servers are only ready",
@@ -24,7 +24,7 @@ pub const MUTATIONS: [Mutation; 24] = [
         file: "russula-proto/src/repetition.rs",
         from: "(servers(Milestone::Done) && clients(Milestone::Done), Self::Over)",
         to: "(servers(Milestone::Done), Self::Over)",
-        caught_by: "model",
+        caught_by: "panic",
     },
     // --- workflows ---
     Mutation {
@@ -140,7 +140,7 @@ pub const MUTATIONS: [Mutation; 24] = [
         file: "russula-proto/src/coordinator/dialing.rs",
         from: "            self.set_stage(index, Stage::Released);\n",
         to: "            return self.set_stage(index, Stage::Released);\n",
-        caught_by: "recovers",
+        caught_by: "reconnects",
     },
     Mutation {
         name: "no phase has a deadline",
@@ -175,6 +175,35 @@ pub const MUTATIONS: [Mutation; 24] = [
         file: "russula-proto/src/coordinator/peer.rs",
         from: "known.is_some_and(|known| known != welcome.memory)",
         to: "known.is_some_and(|known| known.takeovers != welcome.memory.takeovers)",
+        caught_by: "once",
+    },
+    Mutation {
+        name: "a failure is still there in the next repetition",
+        file: "russula-proto/src/coordinator/mod.rs",
+        from: "        self.failure = None;\n",
+        to: "",
+        caught_by: "recovers",
+    },
+    // --- taking over ---
+    Mutation {
+        name: "a coordinator does not tell its connections apart",
+        file: "russula-proto/src/coordinator/dialing.rs",
+        from: "(u64::from(self.config.incarnation) << 32) + self.dials",
+        to: "u64::from(self.config.incarnation) << 32",
+        caught_by: "reconnects",
+    },
+    Mutation {
+        name: "a process that takes over does not know its workers",
+        file: "russula-proto/src/coordinator/taking_over.rs",
+        from: "peer.expected_memory = *memory;",
+        to: "peer.expected_memory = memory.filter(|_| false);",
+        caught_by: "once",
+    },
+    Mutation {
+        name: "a process that takes over goes less far than it was asked",
+        file: "russula-proto/src/coordinator/taking_over.rs",
+        from: "self.till = asked;",
+        to: "self.till = asked.min(Some(Milestone::Ready));",
         caught_by: "ends",
     },
 ];

@@ -83,6 +83,11 @@ impl Run {
         Self::make(options, world)
     }
 
+    /// A run that another engine has made; `world` holds what was seen in it.
+    pub(crate) fn recorded(options: Options, world: World, repetitions: Vec<Repetition>) -> Self {
+        Self { options, world, repetitions, broken: vec![] }
+    }
+
     /// What kind of end a repetition had.
     pub fn kind(repetition: &Repetition) -> &'static str {
         match &repetition.failure {

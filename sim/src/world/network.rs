@@ -76,12 +76,12 @@ pub(super) struct Wire {
 
 /// What somebody says who is none of us.
 #[derive(Debug, Default)]
-pub(super) struct Speech {
-    pub(super) says: Vec<u8>,
+pub(crate) struct Speech {
+    pub(crate) says: Vec<u8>,
     /// From one byte to the next; zero: all at once.
-    pub(super) pace: Duration,
+    pub(crate) pace: Duration,
     /// Goes on like a coordinator if it is let in.
-    pub(super) link: Option<Box<Link>>,
+    pub(crate) link: Option<Box<Link>>,
 }
 
 /// One end of a connection, and what it sends.

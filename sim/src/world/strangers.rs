@@ -6,7 +6,7 @@ use crate::model::End;
 use crate::world::network::{Speech, WireId};
 use russula_proto::noise::REQUEST_LEN;
 use russula_proto::wire::{CoordinatorMessage, Goal, Hello, Target, WorkerMessage};
-use russula_proto::{Identity, Key, Link};
+use russula_proto::{Entropy, Identity, Key, Link};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -48,30 +48,44 @@ impl Stranger {
     ];
 }
 
+impl Stranger {
+    /// What it says to the worker with this identity, whose key is the first of `keys`. `recorded` is what the
+    /// coordinator said on its newest connection to the worker.
+    pub(crate) fn speech(
+        self,
+        [key, other_key]: [&Key; 2],
+        identity: &Identity,
+        recorded: &[u8],
+        entropy: Entropy,
+    ) -> Speech {
+        let dialed = |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy);
+        match self {
+            Self::Silent => Speech::default(),
+            Self::Http => Speech::of(HTTP_REQUEST),
+            Self::Half => Speech::of(&dialed(key, identity).outgoing()[..20]),
+            Self::Slow => Speech { pace: Duration::from_secs(1), ..Speech::of(&entropy.repeat(2)) },
+            Self::Garbage => Speech::of(&entropy.repeat(5)),
+            Self::WrongKey => Speech::by(dialed(other_key, identity)),
+            Self::WrongWorker => {
+                Speech::by(dialed(key, &Identity { index: identity.index + 1, ..identity.clone() }))
+            }
+            Self::Replay => Speech::of(recorded),
+            Self::GiantLength => {
+                let request = &recorded[..recorded.len().min(REQUEST_LEN)];
+                Speech::of(&[request, &[0xff; 2]].concat())
+            }
+        }
+    }
+}
+
 impl World {
     /// A stranger connects to `host`.
     pub fn stranger(&mut self, host: HostId, stranger: Stranger) {
         let entropy = self.random.bytes();
         let identity = self.host_mut(host).config.identity.clone();
-        let dialed = |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy);
         let recorded = self.host_mut(host).recorded.clone();
-        let speech = match stranger {
-            Stranger::Silent => Speech::default(),
-            Stranger::Http => Speech::of(HTTP_REQUEST),
-            Stranger::Half => Speech::of(&dialed(&self.key(), &identity).outgoing()[..20]),
-            Stranger::Slow => Speech { pace: Duration::from_secs(1), ..Speech::of(&entropy.repeat(2)) },
-            Stranger::Garbage => Speech::of(&entropy.repeat(5)),
-            Stranger::WrongKey => Speech::by(dialed(&self.key_of(entropy), &identity)),
-            Stranger::WrongWorker => {
-                let other = Identity { index: identity.index + 1, ..identity };
-                Speech::by(dialed(&self.key(), &other))
-            }
-            Stranger::Replay => Speech::of(&recorded),
-            Stranger::GiantLength => {
-                let request = &recorded[..recorded.len().min(REQUEST_LEN)];
-                Speech::of(&[request, &[0xff; 2]].concat())
-            }
-        };
+        let keys = [&self.key(), &self.key_of(entropy)];
+        let speech = stranger.speech(keys, &identity, &recorded, entropy);
         self.dial(host, Some(speech));
     }
 

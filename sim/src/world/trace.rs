@@ -98,7 +98,7 @@ impl World {
 }
 
 /// A coordinator's event in words.
-pub(super) fn of_event(event: &coordinator::Event) -> String {
+pub(crate) fn of_event(event: &coordinator::Event) -> String {
     use coordinator::Event;
     match event {
         Event::State { repetition, from, to } => format!("repetition {repetition}: {from} -> {to}"),
