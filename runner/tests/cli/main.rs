@@ -22,6 +22,7 @@ mod paths;
 #[allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "it is the file of the backends' tests, which use all of it"
 )]
 mod proxy;
