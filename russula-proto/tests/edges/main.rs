@@ -7,6 +7,7 @@ mod coordinators;
 mod farewell;
 mod faults;
 mod found;
+mod fuzzed;
 mod messages;
 mod policies;
 mod questions;
