@@ -3,6 +3,7 @@
 //! - [`world`]: coordinators, workers, their programs, a network and a time that jumps;
 //! - [`model`]: a small model of what a run may show;
 //! - [`run`]: whole runs drawn from a seed, with faults;
+//! - [`turmoil`]: the same over simulated hosts and streams;
 //! - [`check`]: the rules that every run keeps, each with a name and a sentence.
 
 pub mod check;
