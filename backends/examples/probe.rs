@@ -1,17 +1,20 @@
 //! The third workflow at work: asks every worker of a list whether it is there, and which version it is.
 //!
 //! ```text
-//! $ russula-worker probe --listen 127.0.0.1:9001 --index 0
-//! $ russula-worker probe --listen 127.0.0.1:9002 --index 1
-//! $ cargo run -p backends --example probe -- 127.0.0.1:9001 127.0.0.1:9002
+//! $ runner key run.key
+//! $ russula-worker probe --key-file run.key --listen 127.0.0.1:9001 --index 0
+//! $ russula-worker probe --key-file run.key --listen 127.0.0.1:9002 --index 1
+//! $ cargo run -p backends --example probe -- --key-file run.key 127.0.0.1:9001 127.0.0.1:9002
 //! ```
 
 use backends::durations::parse_limit;
+use backends::key_file;
 use backends::tcp::Coordinators;
 use clap::Parser;
 use russula_proto::{CoordinatorConfig, CoordinatorLimits, Group, Milestone, RunId};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,6 +24,10 @@ struct Options {
     /// Where the workers listen, in the order of their --index
     #[arg(value_name = "IP:PORT", required = true)]
     workers: Vec<SocketAddr>,
+
+    /// The key that the workers were started with
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
 
     /// The run that the workers were started for
     #[arg(long, value_name = "ID", default_value = "manual")]
@@ -38,7 +45,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         group: Group::Probe,
         workers: u16::try_from(options.workers.len()).expect("a command line has no room for more"),
         limits: CoordinatorLimits { ready: options.timeout, ..CoordinatorLimits::default() },
+        key: key_file::read(&options.key_file)?,
         session: backends::clock::session(),
+        incarnation: 0,
         work: None,
     };
     let mut coordinators = Coordinators::new()?;

@@ -3,16 +3,21 @@
 //! The workers are `russula-worker` processes that somebody has started, here with a program of each kind:
 //!
 //! ```text
-//! $ russula-worker server --listen 127.0.0.1:9001 --scenario s.json --driver tcp --port 4433
-//! $ russula-worker client --listen 127.0.0.1:9002 --scenario s.json --driver tcp --server 127.0.0.1:4433
-//! $ cargo run -p backends --example two_groups -- --server 127.0.0.1:9001 --client 127.0.0.1:9002
+//! $ runner key run.key
+//! $ russula-worker server --key-file run.key --listen 127.0.0.1:9001 --scenario s.json --driver tcp --port 4433
+//! $ russula-worker client --key-file run.key --listen 127.0.0.1:9002 --scenario s.json --driver tcp \
+//!       --server 127.0.0.1:4433
+//! $ cargo run -p backends --example two_groups -- --key-file run.key \
+//!       --server 127.0.0.1:9001 --client 127.0.0.1:9002
 //! ```
 
+use backends::key_file;
 use backends::tcp::{Coordinators, GroupId, RunTillError};
 use clap::Parser;
-use russula_proto::{Coordinator, CoordinatorConfig, CoordinatorLimits, Group, Milestone, RunId};
+use russula_proto::{Coordinator, CoordinatorConfig, CoordinatorLimits, Group, Key, Milestone, RunId};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the servers and the clients once: servers first, clients till they are done, then the servers stop.
@@ -26,6 +31,10 @@ struct Options {
     #[arg(long = "client", value_name = "IP:PORT", num_args = 1.., required = true)]
     clients: Vec<SocketAddr>,
 
+    /// The key that the workers were started with
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+
     /// The run that the workers were started for
     #[arg(long, value_name = "ID", default_value = "manual")]
     run: RunId,
@@ -35,8 +44,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
     // One thread and one poll serve both groups, however many workers they have.
     let mut coordinators = Coordinators::new()?;
-    let servers = coordinators.add(config(&options.run, Group::Server, &options.servers), options.servers);
-    let clients = coordinators.add(config(&options.run, Group::Client, &options.clients), options.clients);
+    let key = key_file::read(&options.key_file)?;
+    let config = |group, workers: &[SocketAddr]| config(&options.run, &key, group, workers);
+    let servers = coordinators.add(config(Group::Server, &options.servers), options.servers.clone());
+    let clients = coordinators.add(config(Group::Client, &options.clients), options.clients.clone());
 
     let result = run(&mut coordinators, servers, clients);
     for group in [servers, clients] {
@@ -64,14 +75,17 @@ fn run(coordinators: &mut Coordinators, servers: GroupId, clients: GroupId) -> R
     coordinators.run_till(servers, Milestone::Done)
 }
 
-fn config(run: &RunId, group: Group, workers: &[SocketAddr]) -> CoordinatorConfig {
+fn config(run: &RunId, key: &Key, group: Group, workers: &[SocketAddr]) -> CoordinatorConfig {
     CoordinatorConfig {
         run: run.clone(),
         group,
         workers: u16::try_from(workers.len()).expect("a command line has no room for more"),
         // Every wait has a deadline; here each can be chosen.
         limits: CoordinatorLimits::default(),
+        key: key.clone(),
         session: backends::clock::session(),
+        // It has not taken over from one that died.
+        incarnation: 0,
         work: None,
     }
 }

@@ -7,6 +7,7 @@
 use crate::entropy;
 use russula_proto::Key;
 use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -183,6 +184,13 @@ pub fn write_to(sink: &mut impl Write, key: &Key) -> io::Result<()> {
     sink.flush()
 }
 
+/// A number by which a key is recognized, and which tells nothing else about it: the first 64 bits of a SHA-256 digest,
+/// as hex digits.
+pub fn fingerprint(key: &Key) -> String {
+    let digest = Sha256::new_with_prefix(b"fingerprint of the key of a run\n").chain_update(key.as_bytes());
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What is in a file that should hold a key, and no more of it than shows that it does not.
 fn content_of(file: File) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(LINE_LEN + 1);
@@ -236,13 +244,20 @@ mod tests {
         let directory = directory();
         let path = directory.path().join("key");
         let key = create(&path).expect("made");
-        assert_eq!(read(&path).expect("read"), key);
+        assert_eq!(read(&path).expect("read").as_bytes(), key.as_bytes());
         let metadata = fs::metadata(&path).expect("it is there");
         // A umask can take more away, but not give anything back.
         assert_eq!(metadata.mode() & 0o077, 0);
         assert_eq!(metadata.len(), LINE_LEN as u64);
         let another = directory.path().join("another");
-        assert_ne!(create(&another).expect("made"), key);
+        assert_ne!(create(&another).expect("made").as_bytes(), key.as_bytes());
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_apart_and_is_always_the_same() {
+        let one = Key::from_bytes([1; Key::LEN]);
+        assert_eq!(fingerprint(&one), "7755b3d71272e627");
+        assert_ne!(fingerprint(&one), fingerprint(&Key::from_bytes([2; Key::LEN])));
     }
 
     #[test]
@@ -336,7 +351,7 @@ mod tests {
         assert_eq!(stream, format!("{}\n", "a5".repeat(32)).as_bytes());
         stream.extend_from_slice(b"what follows");
         let mut rest = stream.as_slice();
-        assert_eq!(read_from(&mut rest).expect("a key"), key);
+        assert_eq!(read_from(&mut rest).expect("a key").as_bytes(), key.as_bytes());
         assert_eq!(rest, b"what follows");
     }
 

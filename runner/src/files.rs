@@ -21,6 +21,12 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Whether a process that died while it replaced a file may have left this one.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with('.') && name.ends_with(".new")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

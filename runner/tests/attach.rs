@@ -123,13 +123,15 @@ fn workers_of_another_run_refuse() {
     let site = Site::new();
     let monday = ["--run", "monday"];
     let (server, client) = (site.server("127.0.0.1:0", &monday), site.client(&monday));
-    let mut attach = site.attach(&server.address, &client.address, &["--run", "tuesday"], Stdio::null());
-    attach.expect_code(3);
-    let reason = "this worker belongs to run monday, the coordinator asked for run tuesday";
+    let more = ["--run", "tuesday", "--ready-timeout", "500ms"];
+    let mut attach = site.attach(&server.address, &client.address, &more, Stdio::null());
+    attach.expect_code(5);
+    let reason = "key, run, group, index and version must be the same on both sides";
     assert!(attach.stderr().contains(reason), "{}", attach.stderr());
-    // The first refusal ends the run; whose it is, is open.
-    let logs = [server.process.stderr(), client.process.stderr()];
-    assert!(logs.iter().any(|log| log.contains(reason)), "{logs:?}");
+    for worker in [&server, &client] {
+        let log = worker.process.stderr();
+        assert!(log.contains("closed (handshake 1)") && log.contains(reason), "{log}");
+    }
 }
 
 #[test]
@@ -183,9 +185,9 @@ fn a_worker_that_is_given_up_ends_the_run() {
 #[test]
 fn a_worker_that_refuses_ends_the_run() {
     let site = Site::new();
-    let (server, client) = (site.server("127.0.0.1:0", &["--run", "monday"]), site.client(&[]));
-    let mut attach = site.attach(&server.address, &client.address, &["--repeat", "3"], Stdio::null());
-    attach.expect_code(3);
+    let (server, client) = (site.server("127.0.0.1:0", &[]), site.client(&[]));
+    let more = ["--repeat", "3", "--driver", "s2n-quic"];
+    site.attach(&server.address, &client.address, &more, Stdio::null()).expect_code(3);
     expect_one_of_three(&site.summary(), "the worker refuses");
 }
 
@@ -212,6 +214,8 @@ impl Site {
             let link = dir.path().join(format!("s2n-netbench-driver-{role}-embedded"));
             symlink(RUNNER, link).expect("linked");
         }
+        let key = Command::new(RUNNER).arg("key").arg(dir.path().join("key")).status();
+        assert!(key.expect("the program is there").success());
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = IpAddr::from([127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed)]);
@@ -242,6 +246,7 @@ impl Site {
         let mut command = Command::new(RUNNER);
         command.args(["worker", group, "--listen", listen, "--driver", "embedded"]).args(more);
         command.arg("--driver-dir").arg(self.path("")).arg("--scenario").arg(scenario());
+        command.arg("--key-file").arg(self.path("key"));
         command.arg("--out").arg(self.path(group)).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Running::start(&mut command, self.path(&format!("{group}.log")));
         let mut line = String::new();
@@ -262,6 +267,7 @@ impl Site {
     fn runner_of(&self, scenario: &Path, args: &[&str], stdin: Stdio) -> Running {
         let mut command = Command::new(RUNNER);
         command.arg("attach").args(args).arg("--scenario").arg(scenario).arg("--out").arg(self.path("runs"));
+        command.arg("--key-file").arg(self.path("key"));
         Running::start(command.stdin(stdin).stdout(Stdio::null()), self.path("attach.log"))
     }
 

@@ -17,7 +17,8 @@ use crate::quiet::Traffic;
 use crate::wire::{self, DecodeError, FrameLengthError, FrameReader, LENGTH_PREFIX_LEN, MAX_FRAME_LEN};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::{fmt, mem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snow::{HandshakeState, TransportState};
@@ -156,7 +157,7 @@ impl Link {
     /// the newest message back while an older one is under way.
     pub fn send<M: Serialize>(&mut self, message: &M) {
         let State::Open(noise) = &mut self.state else { panic!("nothing is said before the handshake") };
-        self.outgoing.drain(..core::mem::take(&mut self.sent));
+        self.outgoing.drain(..mem::take(&mut self.sent));
         let message = wire::encode(message);
         let payload_len = message.len() + TAG_LEN;
         let prefix = u16::try_from(payload_len).expect("the limit of a frame fits in 16 bits");
@@ -208,9 +209,20 @@ impl Link {
         Traffic { sent_bytes: self.sent_bytes, received_bytes: self.received_bytes }
     }
 
+    /// Bytes held at this moment for a message of which only a part has arrived.
+    pub fn buffered(&self) -> usize {
+        self.reader.buffered()
+    }
+
     /// Length of the last message that was received, as it crossed the wire, in bytes.
     pub fn last_frame_len(&self) -> usize {
         self.last_frame_len
+    }
+
+    /// What decides about what this link takes and says next, without keys and counters.
+    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+        mem::discriminant(&self.state).hash(hasher);
+        (self.is_flushed(), self.partial_len()).hash(hasher);
     }
 
     /// Bytes that have arrived of a message that is not complete, as they crossed the wire.
@@ -244,7 +256,7 @@ impl Link {
         if !is_complete {
             return Ok(false);
         }
-        match core::mem::replace(&mut self.state, State::Broken) {
+        match mem::replace(&mut self.state, State::Broken) {
             State::Answering { key, own, entropy, request, .. } => {
                 let answer = noise::respond(&key, &own, entropy, &request, self.ticket.to_be_bytes());
                 let (noise, response) = answer.map_err(|_| LinkError::Handshake)?;

@@ -23,11 +23,12 @@ use crate::time::Timestamp;
 use crate::wire::{Memory, Stage};
 use crate::workflow::Milestone;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Where a repetition is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RepetitionPhase {
     /// Both groups become ready.
     Preparing,
@@ -82,7 +83,7 @@ impl RepetitionPhase {
             Self::StartingServers => (servers(Milestone::WorkersRunning), Self::RunningClients),
             Self::RunningClients => (clients(Milestone::Done) && !facts.hold_servers, Self::StoppingServers),
             Self::StoppingClients => (clients(Milestone::Done), Self::StoppingServers),
-            // The clients were done when this phase began, but a process that takes over has yet to hear it.
+            // A process that has taken over in this phase has not heard yet how the clients ended.
             Self::StoppingServers => (servers(Milestone::Done) && clients(Milestone::Done), Self::Over),
             Self::Over => (false, Self::Over),
         };
@@ -166,7 +167,9 @@ impl Repetition {
             clients.abort(now);
             servers.abort(now);
         }
-        Self { phase: takeover.phase, give_up, hold_servers: false }
+        // What came of it has to be heard again, even if it was over already.
+        let phase = takeover.phase.min(RepetitionPhase::StoppingServers);
+        Self { phase, give_up, hold_servers: false }
     }
 
     /// Where the repetition is.
@@ -254,6 +257,12 @@ impl Repetition {
         }
     }
 
+    /// Feeds `hasher` with what decides about what this repetition will do, beside its coordinators.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        let Self { phase, give_up, hold_servers } = self;
+        (phase, give_up, hold_servers).hash(hasher);
+    }
+
     /// What another process needs to know to take the repetition over from this one.
     pub fn takeover(&self, servers: &Coordinator, clients: &Coordinator) -> Takeover {
         Takeover {
@@ -272,6 +281,9 @@ impl Repetition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::CoordinatorConfig;
+    use crate::key::Key;
+    use crate::workflow::Group;
     use std::vec;
 
     fn every_fact() -> Vec<RepetitionFacts> {
@@ -290,6 +302,44 @@ mod tests {
         all
     }
 
+    fn coordinator(group: Group) -> Coordinator {
+        let config = CoordinatorConfig {
+            run: "demo".parse().expect("a valid run id"),
+            group,
+            workers: 1,
+            limits: Default::default(),
+            key: Key::from_bytes([1; Key::LEN]),
+            session: 1,
+            incarnation: 1,
+            work: None,
+        };
+        Coordinator::new(config, Timestamp::ZERO)
+    }
+
+    #[test]
+    fn what_came_of_a_repetition_that_was_over_is_heard_again() {
+        for phase in RepetitionPhase::ALL {
+            let (mut servers, mut clients) = (coordinator(Group::Server), coordinator(Group::Client));
+            let memory = Some(Memory { session: 1, takeovers: 0 });
+            let takeover =
+                Takeover { phase, has_failed: false, servers: vec![memory], clients: vec![memory] };
+            let now = Timestamp::ZERO;
+            let mut repetition = Repetition::take_over(1, 0, &takeover, &mut servers, &mut clients, now);
+            assert_eq!(repetition.advance(&mut servers, &mut clients, now).next(), None, "{phase:?}");
+            assert_ne!(repetition.phase(), RepetitionPhase::Over, "{phase:?}");
+        }
+    }
+
+    /// Nothing is left to be done in a run that was taken over; the workers still wait to be told so.
+    #[test]
+    fn whoever_takes_over_tells_the_workers_that_the_run_is_over() {
+        let mut servers = coordinator(Group::Server);
+        servers.finish(Timestamp::ZERO);
+        assert!(!servers.is_finished());
+        servers.handle_connection_failed(0, "it is gone", Timestamp::ZERO);
+        assert!(servers.is_finished(), "nobody waits for who has gone");
+    }
+
     #[test]
     fn every_phase_and_fact_keeps_the_order() {
         for phase in RepetitionPhase::ALL {
@@ -304,8 +354,8 @@ mod tests {
                     assert!(!facts.hold_servers || phase == RepetitionPhase::StoppingClients);
                 }
                 if next == RepetitionPhase::Over {
-                    assert!(facts.servers == Some(Milestone::Done), "{phase:?} {facts:?}");
-                    assert!(facts.clients == Some(Milestone::Done), "{phase:?} {facts:?}");
+                    let done = Some(Milestone::Done);
+                    assert_eq!((facts.servers, facts.clients), (done, done), "{phase:?} {facts:?}");
                 }
                 if next == RepetitionPhase::StoppingClients {
                     assert!(facts.give_up, "{phase:?} {facts:?}");

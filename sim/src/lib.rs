@@ -9,6 +9,7 @@
 pub mod check;
 pub mod examine;
 pub mod model;
+pub mod mutations;
 mod random;
 pub mod run;
 pub mod sweep;

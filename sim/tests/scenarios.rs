@@ -64,6 +64,7 @@ fn run(name: &str, text: &str) -> String {
         }
     }
     assert_eq!(scenario.take_log(), "", "{name}: the last block has no '----'");
+    assert_eq!(scenario.breaches(), [], "{name}");
     out
 }
 

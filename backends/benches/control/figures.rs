@@ -37,9 +37,14 @@ impl Figures {
     }
 
     fn in_unit(&self, unit: Duration) -> String {
+        let [min, median, max] = self.in_units(unit);
+        format!("{median:.1} ({min:.1} to {max:.1})")
+    }
+
+    /// Minimum, median and maximum.
+    pub(crate) fn in_units(&self, unit: Duration) -> [f64; 3] {
         let one = |duration: Duration| duration.as_secs_f64() / unit.as_secs_f64();
-        let (min, max) = (one(self.0[0]), one(self.0[self.0.len() - 1]));
-        format!("{:.1} ({min:.1} to {max:.1})", one(self.median()))
+        [self.0[0], self.median(), self.0[self.0.len() - 1]].map(one)
     }
 
     /// Median, minimum and maximum in milliseconds.

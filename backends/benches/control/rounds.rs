@@ -5,7 +5,7 @@ use crate::common::{WorkerPlan, Workers, coordinator_config};
 use crate::figures::{Block, Figures, Ratio};
 use crate::floor::Floor;
 use backends::tcp::{Coordinators, GroupId};
-use russula_proto::wire::{CoordinatorMessage, Goal, Position, Report, Target, WorkerMessage, encode_frame};
+use russula_proto::wire::{CoordinatorMessage, Goal, Position, Report, Target, WorkerMessage, encode};
 use russula_proto::{Group, Milestone};
 use std::time::{Duration, Instant};
 
@@ -109,16 +109,22 @@ impl Russula {
 }
 
 fn goal_frame() -> Vec<u8> {
-    let goal = Goal { repetition: FIRST_REPETITION, program: 0, target: Target::Ready };
-    frame(&CoordinatorMessage::Goal(goal))
+    let goal = Goal { repetition: FIRST_REPETITION, program: 0, target: Target::Ready, start_at: None };
+    plain_frame(&CoordinatorMessage::Goal(goal))
 }
 
 fn report_frame() -> Vec<u8> {
-    frame(&WorkerMessage::Report(Report { repetition: FIRST_REPETITION, position: Position::Ready }))
+    plain_frame(&WorkerMessage::Report(Report {
+        repetition: FIRST_REPETITION,
+        started_at: None,
+        quiet: None,
+        position: Position::Ready,
+    }))
 }
 
-fn frame(message: &impl serde::Serialize) -> Vec<u8> {
-    let mut bytes = vec![];
-    encode_frame(message, &mut bytes);
-    bytes
+/// A message as it crossed the wire before links were encrypted: the floor does not pay for the seal.
+fn plain_frame(message: &impl serde::Serialize) -> Vec<u8> {
+    let message = encode(message);
+    let len = u32::try_from(message.len()).expect("messages are short");
+    [&len.to_be_bytes()[..], &message].concat()
 }

@@ -4,6 +4,7 @@
 //! live and die with this process: their stdin is a pipe from it, and they end when the pipe does.
 
 mod ports;
+mod worker_log;
 mod worker_process;
 
 use crate::hosts::{Host, Hosts, LostHost};
@@ -118,8 +119,10 @@ impl LocalHosts {
         let ports = ports::find_free(plan.servers).ok_or(LocalError::NoPorts(plan.servers))?;
         let mut hosts =
             Self { servers: vec![], clients: vec![], workers: vec![], kill_grace: plan.kill_grace };
+        let free_by = Instant::now() + END_LIMIT + plan.kill_grace;
         for (index, port) in ports.iter().enumerate() {
-            hosts.start(plan, Group::Server, index, &["--port".into(), port.to_string()])?;
+            let own_args = ["--port".into(), port.to_string()];
+            hosts.start(plan, Group::Server, index, &own_args, (free_by, cancel))?;
         }
         let servers: Vec<String> = ports
             .iter()
@@ -129,16 +132,12 @@ impl LocalHosts {
             })
             .collect();
         for index in 0..plan.clients {
-            hosts.start(plan, Group::Client, index, &servers)?;
+            hosts.start(plan, Group::Client, index, &servers, (free_by, cancel))?;
         }
         let deadline = Instant::now() + LISTEN_LIMIT;
         for worker in &mut hosts.workers {
-            let control = worker.wait_until_listening(deadline, cancel).map_err(|error| match error {
-                ListenError::Cancelled => LocalError::Cancelled,
-                ListenError::Worker(reason) => {
-                    LocalError::Listen { group: worker.group, host: worker.host, reason }
-                }
-            })?;
+            let control = worker.wait_until_listening(deadline, cancel);
+            let control = control.map_err(|error| local_error(error, worker.group, worker.host))?;
             let host = Host { address: worker.host, control };
             match worker.group {
                 Group::Server => hosts.servers.push(host),
@@ -155,6 +154,7 @@ impl LocalHosts {
         group: Group,
         index: usize,
         own_args: &[String],
+        (free_by, cancel): (Instant, BorrowedFd),
     ) -> Result<(), LocalError> {
         let host = address(group, index);
         let group_args = match group {
@@ -178,8 +178,11 @@ impl LocalHosts {
         let args = plan.worker_args.iter().chain(&place).chain(&plan.common_args).chain(group_args).cloned();
         let args: Vec<OsString> = args.chain(own_args.iter().map(OsString::from)).collect();
         let log = plan.out.join(crate::layout::worker_log(group, &host.to_string()));
-        let worker = WorkerProcess::start(&plan.worker, &args, &plan.key, group, index, host, &log)
-            .map_err(|source| LocalError::Start { group, host, source })?;
+        let log_file = worker_log::open(&log, free_by, cancel);
+        let log_file = log_file.map_err(|error| local_error(error, group, host))?;
+        let worker =
+            WorkerProcess::start(&plan.worker, &args, &plan.key, group, index, host, (&log, log_file))
+                .map_err(|source| LocalError::Start { group, host, source })?;
         self.workers.push(worker);
         Ok(())
     }
@@ -236,6 +239,13 @@ impl Drop for LocalHosts {
         for left in self.release() {
             tracing::error!("{left}");
         }
+    }
+}
+
+fn local_error(error: ListenError, group: Group, host: IpAddr) -> LocalError {
+    match error {
+        ListenError::Cancelled => LocalError::Cancelled,
+        ListenError::Worker(reason) => LocalError::Listen { group, host, reason },
     }
 }
 

@@ -51,10 +51,8 @@ impl WorkerProcess {
         group: Group,
         index: usize,
         host: IpAddr,
-        log: &Path,
+        (log, log_file): (&Path, File),
     ) -> io::Result<Self> {
-        let log_file = File::create(log)
-            .map_err(|error| io::Error::new(error.kind(), format!("its log {}: {error}", log.display())))?;
         let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::piped())
@@ -170,7 +168,10 @@ impl WorkerProcess {
 }
 
 /// Waits until one of `fds` is readable; which of them are, or `None` at the deadline.
-fn wait_readable<const N: usize>(fds: [BorrowedFd; N], deadline: Instant) -> io::Result<Option<[bool; N]>> {
+pub(super) fn wait_readable<const N: usize>(
+    fds: [BorrowedFd; N],
+    deadline: Instant,
+) -> io::Result<Option<[bool; N]>> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;

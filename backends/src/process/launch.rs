@@ -45,6 +45,7 @@ pub struct Listen {
 }
 
 /// The files that a driver writes to.
+#[derive(Debug)]
 pub(super) struct LogFiles {
     pub(super) stdout: File,
     pub(super) stderr: File,

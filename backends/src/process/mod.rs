@@ -68,29 +68,45 @@ pub struct Process {
     outcome: Option<Outcome>,
 }
 
-impl Process {
-    /// Starts a driver, and its guard before it.
+/// A driver that is to be started, with everything that has to be there before: its logs are open, its guard watches.
+/// What is left to do takes less time than that, so drivers that are armed start closer together.
+#[derive(Debug)]
+pub struct Armed {
+    launch: Launch,
+    logs: LogFiles,
+    guard: Guard,
+}
+
+impl Armed {
+    /// Opens the logs and starts the guard.
     ///
     /// Blocks until the guard watches: about a millisecond, five seconds at most.
     ///
     /// # Errors
-    /// [`StartFailure::PortInUse`] when the port of [`Launch::listen`] is bound already, by TCP or UDP, with its
-    /// holder. [`StartFailure::Spawn`] when the logs cannot be opened, or the guard or the program not be started,
-    /// with path and cause. After an error nothing is left running.
-    pub fn spawn(launch: &Launch, guard_program: &GuardProgram) -> Result<Self, StartFailure> {
-        if let Some(listen) = launch.listen {
-            readiness::require_free(listen)?;
-        }
-        let logs = LogFiles::open(launch)?;
-        let stderr_start = logs.stderr_start;
+    /// [`StartFailure::Spawn`] when the logs cannot be opened, or the guard not be started, with path and cause.
+    pub fn new(launch: Launch, guard_program: &GuardProgram) -> Result<Self, StartFailure> {
+        let logs = LogFiles::open(&launch)?;
         let (stdout, stderr) = logs.try_clone()?;
         let guard = Guard::start(guard_program, stdout, stderr).map_err(|error| {
             let path = guard_program.path.display();
             StartFailure::spawn(format_args!("its guard {path} cannot be started: {error}"))
         })?;
+        Ok(Self { launch, logs, guard })
+    }
+
+    /// Starts the driver.
+    ///
+    /// # Errors
+    /// [`StartFailure::PortInUse`] when the port of [`Launch::listen`] is bound already, by TCP or UDP, with its
+    /// holder. [`StartFailure::Spawn`] when the program cannot be started, with path and cause. After an error
+    /// nothing is left running.
+    pub fn start(self) -> Result<Process, StartFailure> {
+        let Self { launch, logs, guard } = self;
+        launch.listen.map_or(Ok(()), readiness::require_free)?;
+        let stderr_start = logs.stderr_start;
         wait::forget_own_peak();
         let started = Instant::now();
-        let mut child = launch::spawn_into(guard.group(), launch, logs)?;
+        let mut child = launch::spawn_into(guard.group(), &launch, logs)?;
         let pid = Pid::from_child(&child);
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -101,17 +117,29 @@ impl Process {
                 return Err(StartFailure::spawn(format_args!("its end cannot be watched: {error}")));
             }
         };
-        Ok(Self {
+        Ok(Process {
             pid,
             pidfd,
             guard,
             started,
             listen: launch.listen,
-            stdout: launch.stdout.clone(),
-            stderr: launch.stderr.clone(),
+            stdout: launch.stdout,
+            stderr: launch.stderr,
             stderr_start,
             outcome: None,
         })
+    }
+}
+
+impl Process {
+    /// Starts a driver, and its guard before it.
+    ///
+    /// # Errors
+    /// Those of [`Armed::new`] and [`Armed::start`].
+    pub fn spawn(launch: &Launch, guard_program: &GuardProgram) -> Result<Self, StartFailure> {
+        // Before anything is made; it may be taken in the meantime, so it is looked at again.
+        launch.listen.map_or(Ok(()), readiness::require_free)?;
+        Armed::new(launch.clone(), guard_program)?.start()
     }
 
     /// The id of the driver, until it is reaped.

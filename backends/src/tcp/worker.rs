@@ -32,6 +32,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a worker can run, one at a time.
 pub trait Programs {
+    /// A program is likely to be started soon, and then quickly. Called once or more before [`Self::start`], or not
+    /// at all.
+    fn prepare(&mut self, program: u16, repetition: u32) {
+        let _ = (program, repetition);
+    }
+
     /// Starts a program. That it runs is told by [`Self::wake`], at once or later.
     ///
     /// `registry` and `token` are for one source that makes the worker call [`Self::wake`] when it becomes readable.
@@ -190,13 +196,7 @@ impl<P: Programs> WorkerDriver<P> {
             match self.worker.poll_output() {
                 Output::Transmit(connection) => self.send(connection),
                 Output::Close(connection) => self.close(connection),
-                Output::Start { program, repetition } => {
-                    let started = self.programs.start(program, repetition, self.poll.registry(), PROGRAM);
-                    if let Err(failure) = started {
-                        warn!(repetition, program, "cannot start: {failure}");
-                        self.worker.handle_start_failed(failure, self.clock.now());
-                    }
-                }
+                Output::Start { program, repetition } => self.start(program, repetition),
                 Output::CheckKernel(connection) => self.check_kernel(connection),
                 Output::Terminate => self.programs.terminate(),
                 Output::Kill => {
@@ -206,16 +206,39 @@ impl<P: Programs> WorkerDriver<P> {
                 Output::Event(event) => info!("{event}"),
                 Output::Finished(reason) => self.finished = Some(reason),
                 Output::Wait(until) => {
-                    let Some(wake) = self.programs.wake(self.poll.registry()) else { return until };
-                    let now = self.clock.now();
-                    match wake {
-                        ProgramsWake::Started => self.worker.handle_started(now),
-                        ProgramsWake::StartFailed(failure) => self.worker.handle_start_failed(failure, now),
-                        ProgramsWake::Ended(outcome) => self.worker.handle_program_ended(outcome, now),
+                    if let Some((program, repetition)) = self.worker.upcoming() {
+                        self.programs.prepare(program, repetition);
+                    }
+                    if !self.wake_programs() {
+                        return until;
                     }
                 }
             }
         }
+    }
+
+    fn start(&mut self, program: u16, repetition: u32) {
+        let started = self.programs.start(program, repetition, self.poll.registry(), PROGRAM);
+        if let Err(failure) = started {
+            warn!(repetition, program, "cannot start: {failure}");
+            return self.worker.handle_start_failed(failure, self.clock.now());
+        }
+        // A program that runs already did so at this moment, and not when there is time to tell of it.
+        self.wake_programs();
+        // Where many workers of one machine start together, all of them do before any tells of it.
+        std::thread::yield_now();
+    }
+
+    /// Whether there was news of the program.
+    fn wake_programs(&mut self) -> bool {
+        let Some(wake) = self.programs.wake(self.poll.registry()) else { return false };
+        let now = self.clock.now();
+        match wake {
+            ProgramsWake::Started => self.worker.handle_started(now),
+            ProgramsWake::StartFailed(failure) => self.worker.handle_start_failed(failure, now),
+            ProgramsWake::Ended(outcome) => self.worker.handle_program_ended(outcome, now),
+        }
+        true
     }
 
     fn accept(&mut self) {

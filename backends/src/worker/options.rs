@@ -27,14 +27,15 @@ const DRIVERS_MAX: usize = 256;
 /// By hand, with one server and one client, each on a host of its own:
 ///
 ///   anywhere$ runner key run.key       # and copy it to both hosts, readable for nobody else
-///   server$ russula-worker server --key-file run.key --listen 10.0.0.1:9000 --scenario s.json --driver tcp
-///   client$ russula-worker client --key-file run.key --listen 10.0.0.2:9000 --scenario s.json --driver tcp \
-///               --server 10.0.0.1:4433
+///   server$ russula-worker server --listen 10.0.0.1:9000 --key-file run.key --scenario s.json \
+///               --driver tcp
+///   client$ russula-worker client --listen 10.0.0.2:9000 --key-file run.key --scenario s.json \
+///               --driver tcp --server 10.0.0.1:4433
 ///   anywhere$ runner attach --key-file run.key --scenario s.json --driver tcp \
 ///               --server 10.0.0.1:9000 --client 10.0.0.2:9000
 ///
-/// Whoever has the key can drive the worker, and nobody else: the control connection is encrypted, and both
-/// sides prove that they have the key (Noise NNpsk0).
+/// Whoever has the key can drive the worker, and nobody else: the control connection is encrypted,
+/// and both sides prove that they have the key (Noise NNpsk0).
 ///
 /// --driver NAME looks for s2n-netbench-driver-server-NAME and s2n-netbench-driver-client-NAME in
 /// --driver-dir, then in the cache that `runner driver install` fills, then on PATH. The driver

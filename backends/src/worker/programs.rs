@@ -4,7 +4,7 @@ use super::drivers::DriverEntry;
 use super::options::Prepared;
 use crate::collector::{self, Collector, Header};
 use crate::layout::{self, Turn};
-use crate::process::{GuardProgram, Launch, Listen, Process, ReadinessPoll};
+use crate::process::{Armed, GuardProgram, Launch, Listen, Process, ReadinessPoll};
 use crate::tcp::{Programs, ProgramsWake};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -21,7 +21,19 @@ use tracing::{info, warn};
 pub(super) struct DriverPrograms {
     options: Prepared,
     guard: GuardProgram,
+    ready: Option<Ready>,
     running: Option<Running>,
+}
+
+/// A driver that can be started at once.
+#[derive(Debug)]
+struct Ready {
+    program: u16,
+    repetition: u32,
+    driver: DriverEntry,
+    launch: Launch,
+    result: PathBuf,
+    armed: Armed,
 }
 
 #[derive(Debug)]
@@ -48,7 +60,27 @@ enum Collection {
 
 impl DriverPrograms {
     pub(super) fn new(options: Prepared, guard: GuardProgram) -> Self {
-        Self { options, guard, running: None }
+        Self { options, guard, ready: None, running: None }
+    }
+
+    /// Brings a driver to the point from which it can be started at once.
+    fn arm(&self, program: u16, repetition: u32) -> Result<Ready, StartFailure> {
+        let count =
+            u16::try_from(self.options.drivers.len()).expect("the options limit the number of drivers");
+        let driver = self.options.drivers[usize::from(program)].clone();
+        let turn = Turn::of(repetition, count);
+        let file = layout::result_file(
+            &self.options.scenario_name,
+            &driver.name,
+            self.options.group,
+            &self.options.host.to_string(),
+            turn.round,
+        );
+        let result = self.options.out.join(file);
+        self.prepare_directories(&result)?;
+        let launch = self.launch(&driver, turn, &result);
+        let armed = Armed::new(launch.clone(), &self.guard)?;
+        Ok(Ready { program, repetition, driver, launch, result, armed })
     }
 
     fn launch(&self, driver: &DriverEntry, turn: Turn, result: &Path) -> Launch {
@@ -174,6 +206,17 @@ impl DriverPrograms {
 }
 
 impl Programs for DriverPrograms {
+    fn prepare(&mut self, program: u16, repetition: u32) {
+        let is_there =
+            self.ready.as_ref().is_some_and(|r| (r.program, r.repetition) == (program, repetition));
+        if !is_there {
+            // What is left of an earlier one goes before the files of the next one are touched.
+            self.ready = None;
+            // What fails now is tried again, and told, when the driver is to be started.
+            self.ready = self.arm(program, repetition).ok();
+        }
+    }
+
     fn start(
         &mut self,
         program: u16,
@@ -181,21 +224,10 @@ impl Programs for DriverPrograms {
         registry: &Registry,
         token: Token,
     ) -> Result<(), StartFailure> {
-        let count =
-            u16::try_from(self.options.drivers.len()).expect("the options limit the number of drivers");
-        let driver = self.options.drivers[usize::from(program)].clone();
-        let turn = Turn::of(repetition, count);
-        let file = layout::result_file(
-            &self.options.scenario_name,
-            &driver.name,
-            self.options.group,
-            &self.options.host.to_string(),
-            turn.round,
-        );
-        let result = self.options.out.join(file);
-        self.prepare_directories(&result)?;
-        let launch = self.launch(&driver, turn, &result);
-        let process = Process::spawn(&launch, &self.guard)?;
+        let ready = self.ready.take().filter(|r| (r.program, r.repetition) == (program, repetition));
+        let ready = ready.map_or_else(|| self.arm(program, repetition), Ok)?;
+        let Ready { driver, launch, result, armed, .. } = ready;
+        let process = armed.start()?;
         registry
             .register(&mut SourceFd(&process.exit_fd().as_raw_fd()), token, Interest::READABLE)
             .map_err(|error| StartFailure::spawn(format_args!("its end cannot be watched: {error}")))?;

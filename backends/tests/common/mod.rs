@@ -3,15 +3,16 @@
 
 #![allow(dead_code, reason = "the tests and the benchmark use different parts of it")]
 
-mod no_op;
+pub(crate) mod no_op;
 
-pub(crate) use no_op::{NoOp, Starts};
+pub(crate) use no_op::{Life, NoOp, Starts};
 
 use backends::tcp::{Shutdown, WorkerDriver};
 use mio::{Registry, Token, Waker};
 use russula_proto::worker::Finish;
 use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Group, Identity, RunId, Text, Worker, WorkerConfig, WorkerLimits,
+    CoordinatorConfig, CoordinatorLimits, Group, Identity, Key, RunId, Text, Worker, WorkerConfig,
+    WorkerLimits,
 };
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +27,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longest run of a whole test, so that a wait inside it fails first and by its own name.
 const TEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// The key of workers and coordinators unless a test says otherwise.
+pub(crate) const KEY: Key = Key::from_bytes([0x5a; Key::LEN]);
 
 /// Stack of a worker's thread, so that a thousand of them fit into little memory.
 pub(crate) const STACK_LEN: usize = 256 * 1024;
@@ -70,8 +74,16 @@ pub(crate) fn coordinator_config(group: Group, workers: u16) -> CoordinatorConfi
         start: limit,
         run: limit,
         stop: limit,
+        ..CoordinatorLimits::default()
     };
-    CoordinatorConfig { run: run_id(), group, workers, limits, session: 1, work: None }
+    let (run, session) = (run_id(), next_session());
+    CoordinatorConfig { run, group, workers, limits, key: KEY, session, incarnation: 0, work: None }
+}
+
+/// A number for the session of one process, as it would draw it. All are equally long on the wire.
+fn next_session() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What the workers of a group are like.
@@ -80,12 +92,15 @@ pub(crate) struct WorkerPlan {
     pub(crate) group: Group,
     pub(crate) count: u16,
     pub(crate) run: RunId,
+    pub(crate) key: Key,
     /// Where the first worker listens. Port 0 lets the kernel choose; more than one worker needs that.
     pub(crate) address: SocketAddr,
     /// Most bytes that a worker reads at once, if not its default.
     pub(crate) read_buffer_len: Option<usize>,
     /// Length of the stderr tail in the outcome of the no-op program.
     pub(crate) stderr_tail_len: usize,
+    /// How long the program runs.
+    pub(crate) life: Life,
     pub(crate) limits: WorkerLimits,
     /// Whether the workers' logs are kept. Off where time is measured.
     pub(crate) is_logged: bool,
@@ -97,20 +112,27 @@ impl WorkerPlan {
             group,
             count,
             run: run_id(),
+            key: KEY,
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             read_buffer_len: None,
             stderr_tail_len: 0,
+            life: Life::usual(group),
             limits: WorkerLimits::default(),
             is_logged: true,
         }
     }
 
+    /// Who worker `index` is.
+    pub(crate) fn identity(&self, index: u16) -> Identity {
+        Identity { run: self.run.clone(), group: self.group, index }
+    }
+
     /// Worker `index` by itself, without sockets.
     pub(crate) fn worker(&self, index: u16) -> Worker {
-        static NEXT_SESSION: AtomicU64 = AtomicU64::new(1);
         Worker::new(WorkerConfig {
-            identity: Identity { run: self.run.clone(), group: self.group, index },
-            session: NEXT_SESSION.fetch_add(1, Ordering::Relaxed),
+            identity: self.identity(index),
+            key: self.key.clone(),
+            session: next_session(),
             work: russula_proto::Work::default(),
             programs: 1,
             program_version: Text::tail_of("no-op 1"),
@@ -184,6 +206,13 @@ impl Workers {
     }
 }
 
+/// How many connections of a kind a worker has closed, by its log.
+pub(crate) fn rejected(log: &str, kind: &str) -> u64 {
+    let (opening, counts) = (format!(": closed ({kind} "), log.lines());
+    let count = |line: &str| line.split_once(&opening)?.1.split_once(')')?.0.parse().ok();
+    counts.filter_map(count).max().unwrap_or_default()
+}
+
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
@@ -206,7 +235,7 @@ struct BoundWorker {
 impl BoundWorker {
     fn new(plan: &WorkerPlan, index: u16) -> Self {
         let starts = Starts::default();
-        let no_op = NoOp::new(plan.group, plan.stderr_tail_len, starts.clone());
+        let no_op = NoOp::new(plan.life.clone(), plan.stderr_tail_len, starts.clone());
         let driver = WorkerDriver::bind(plan.address, plan.worker(index), no_op).expect("a free port");
         let driver = match plan.read_buffer_len {
             Some(len) => driver.with_read_buffer(len),
@@ -217,7 +246,7 @@ impl BoundWorker {
     }
 
     fn serve(self) -> RunningWorker {
-        let Self { address, driver, starts, is_logged } = self;
+        let Self { address, mut driver, starts, is_logged } = self;
         let (stop, log) = (Stop::default(), Log::default());
         let (done, finish) = mpsc::channel();
         let (mut shutdown, writer) = (stop.clone(), is_logged.then(|| log.clone()));
@@ -228,6 +257,8 @@ impl BoundWorker {
                 }
                 None => driver.run(&mut shutdown),
             };
+            // Whoever hears of the end may listen at the same address.
+            drop(driver);
             // Nobody waits for it when the test has failed already.
             let _ = done.send(finish);
         };

@@ -1,9 +1,12 @@
 //! A program that does nothing: it runs at once, and ends at once when it is to end.
 
 use backends::tcp::{Programs, ProgramsWake};
-use mio::{Registry, Token};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use russula_proto::{Exit, Group, Outcome, StartFailure, Text};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -21,23 +24,65 @@ impl Starts {
     }
 }
 
-/// A server runs until it is told to end; a client ends by itself as soon as it was started.
+/// Holds programs until it is opened, once and for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<OwnedFd>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a descriptor")))
+    }
+
+    pub(crate) fn open(&self) {
+        rustix::io::write(&self.0, &1u64.to_ne_bytes()).expect("an eventfd takes one more");
+    }
+
+    fn source(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    fn is_open(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).expect("a poll") > 0
+    }
+}
+
+/// How long a program runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Life {
+    /// It ends by itself as soon as it was started.
+    AtOnce,
+    /// It runs until it is told to end.
+    UntilTold,
+    /// It ends by itself when the gate is open.
+    UntilOpen(Gate),
+}
+
+impl Life {
+    /// A server runs until it is told to end, a client ends by itself.
+    pub(crate) fn usual(group: Group) -> Self {
+        match group {
+            Group::Server | Group::Probe => Self::UntilTold,
+            Group::Client => Self::AtOnce,
+        }
+    }
+}
+
+/// A program that does nothing.
 #[derive(Debug)]
 pub(crate) struct NoOp {
-    ends_by_itself: bool,
+    life: Life,
     is_running: bool,
+    /// Whether the gate is an event source of the worker.
+    is_watching: bool,
     stderr_tail_len: usize,
     starts: Starts,
     news: VecDeque<ProgramsWake>,
 }
 
 impl NoOp {
-    pub(crate) fn new(group: Group, stderr_tail_len: usize, starts: Starts) -> Self {
-        let ends_by_itself = match group {
-            Group::Server | Group::Probe => false,
-            Group::Client => true,
-        };
-        Self { ends_by_itself, is_running: false, stderr_tail_len, starts, news: VecDeque::new() }
+    pub(crate) fn new(life: Life, stderr_tail_len: usize, starts: Starts) -> Self {
+        Self { life, is_running: false, is_watching: false, stderr_tail_len, starts, news: VecDeque::new() }
     }
 
     /// The outcome of a no-op with a stderr tail of `stderr_tail_len` bytes.
@@ -70,13 +115,19 @@ impl NoOp {
 }
 
 impl Programs for NoOp {
-    fn start(&mut self, _: u16, _: u32, _: &Registry, _: Token) -> Result<(), StartFailure> {
+    fn start(&mut self, _: u16, _: u32, registry: &Registry, token: Token) -> Result<(), StartFailure> {
         assert!(!self.is_running, "one program at a time");
         self.starts.0.fetch_add(1, Ordering::SeqCst);
         self.is_running = true;
         self.news.push_back(ProgramsWake::Started);
-        if self.ends_by_itself {
-            self.end(Exit::Code(0));
+        match &self.life {
+            Life::AtOnce => self.end(Exit::Code(0)),
+            Life::UntilTold => {}
+            Life::UntilOpen(gate) => {
+                let registered = registry.register(&mut SourceFd(&gate.source()), token, Interest::READABLE);
+                registered.expect("it is not registered yet");
+                self.is_watching = true;
+            }
         }
         Ok(())
     }
@@ -89,7 +140,16 @@ impl Programs for NoOp {
         self.end(Exit::Signal(9));
     }
 
-    fn wake(&mut self, _: &Registry) -> Option<ProgramsWake> {
+    fn wake(&mut self, registry: &Registry) -> Option<ProgramsWake> {
+        if let Life::UntilOpen(gate) = &self.life {
+            let (is_over, source) = (self.is_running && gate.is_open(), gate.source());
+            if is_over {
+                self.end(Exit::Code(0));
+            }
+            if !self.is_running && std::mem::take(&mut self.is_watching) {
+                registry.deregister(&mut SourceFd(&source)).expect("it is registered");
+            }
+        }
         self.news.pop_front()
     }
 

@@ -1,18 +1,37 @@
 //! Connections that break, stall or carry next to nothing: the run resumes and its outcome is right.
 
-use crate::common::{WorkerPlan, coordinator_config, run_id, within};
-use crate::proxy::{Direction, Fault, Path, Proxy, Strike};
-use crate::{assert_usual_endings, coordinate, finish, run_repetition, wait_for};
+use crate::by_hand::ByHand;
+use crate::common::{WorkerPlan, coordinator_config, rejected, within};
+use crate::proxy::{Direction, End, Fault, Path, Proxy, Strike};
+use crate::{assert_usual_endings, coordinate, finish, reserve_port, run_repetition, wait_for, wait_for_log};
 use backends::tcp::{Coordinators, RunTillError};
 use russula_proto::coordinator::{Event, Phase};
-use russula_proto::{Failure, Group, Milestone, PeerError};
+use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN, TAG_LEN};
+use russula_proto::wire::{
+    CoordinatorMessage, Goal, Hello, LENGTH_PREFIX_LEN, Target, WorkerMessage, encode,
+};
+use russula_proto::worker::Finish;
+use russula_proto::{Failure, Group, Milestone, PeerError, Refusal};
 use std::thread;
 use std::time::Duration;
 
 /// Length of the stderr tail of the no-op program where its outcome is looked at.
 const STDERR_TAIL_LEN: usize = 20;
-/// Length of a goal on the wire: a length, a variant, and three numbers of one byte.
-const GOAL_LEN: usize = 4 + 4;
+
+/// Length of a message of a coordinator on the wire.
+fn wire_len(message: &CoordinatorMessage) -> usize {
+    LENGTH_PREFIX_LEN + encode(message).len() + TAG_LEN
+}
+
+/// Length of a goal of the server workflow on the wire.
+fn goal_len() -> usize {
+    wire_len(&CoordinatorMessage::Goal(Goal {
+        repetition: 1,
+        program: 0,
+        target: Target::Ready,
+        start_at: None,
+    }))
+}
 
 /// One worker behind `path`, to done; returns the proxy for its counts.
 fn run_over(group: Group, path: Path, what: &str) -> Proxy {
@@ -59,6 +78,12 @@ fn a_server_run_survives_a_reset_of_its_connection_at_every_byte() {
     cut_at_every_byte(Group::Server, Strike::Reset);
 }
 
+/// As of a coordinator's host that lost its power: the worker does not know before it is dialed again.
+#[test]
+fn a_server_run_survives_that_the_coordinator_forgets_its_connection_at_every_byte() {
+    cut_at_every_byte(Group::Server, Strike::Forgotten(End::Coordinator));
+}
+
 #[test]
 fn a_client_run_survives_the_end_of_its_connection_at_every_byte() {
     cut_at_every_byte(Group::Client, Strike::End);
@@ -82,10 +107,9 @@ fn a_cut_in_the_middle_is_seen_and_the_worker_is_dialed_again() {
 #[test]
 fn a_run_advances_although_every_connection_breaks_after_one_goal() {
     within("connections for one goal each", || {
-        // Preamble, frame length, variant, run id, group and index.
-        // Preamble, length, variant, run id, group, index, session and no work.
-        let hello_len = 8 + 4 + 1 + (1 + run_id().as_str().len()) + 1 + 1 + 1 + 1;
-        let after_len = hello_len + GOAL_LEN;
+        let hello = Hello { session: u64::MAX, epoch: 1, ticket: 1, work: None };
+        let hello_len = wire_len(&CoordinatorMessage::Hello(hello));
+        let after_len = REQUEST_LEN + hello_len + goal_len();
         let fault = Fault { direction: Direction::Up, after_len, strike: Strike::End };
         let path = Path { fault_of: Box::new(move |_| Some(fault)), ..Path::sound() };
         let proxy = run_over(Group::Server, path, "one goal a connection");
@@ -144,29 +168,73 @@ fn stall_and_release(fault: Fault) {
     finish(coordinators, &workers);
 }
 
+/// A connection that stalls before its welcome is given up and another one made. What the first one delivers late
+/// does not replace the second: the worker hears that its hello is older.
+fn assert_late_greeting_changes_nothing(fault: Fault, attachments: usize, stale: u64) {
+    let workers = WorkerPlan::new(Group::Server, 1).start();
+    let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
+    let mut config = coordinator_config(Group::Server, 1);
+    config.limits.attempt = SHORT_ATTEMPT;
+    let mut coordinators = Coordinators::new().unwrap();
+    let id = coordinators.add(config, vec![proxy.address]);
+    wait_for(&mut coordinators, id, "the attempt is given up", |event| {
+        *event == Event::Disconnected(0, PeerError::NoAnswer)
+    });
+    wait_for(&mut coordinators, id, "the next attempt", |event| *event == Event::Connected(0));
+    coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+    coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
+    proxy.release();
+    wait_for_log(&workers, "the late hello", |log| rejected(log, "stale") >= stale);
+    coordinators.run_till(id, Milestone::Done).unwrap();
+    assert_usual_endings(&coordinators, id, 0);
+    let log = workers.log(0);
+    assert_eq!(workers.starts(), [1], "{fault}");
+    assert_eq!(log.matches("coordinator attached").count(), attachments, "{fault}:\n{log}");
+    assert_eq!(log.matches("coordinator gone").count(), attachments - 1, "{fault}:\n{log}");
+    assert_eq!(rejected(&log, "stale"), stale, "{fault}:\n{log}");
+    finish(coordinators, &workers);
+}
+
+/// For attempts that are to fail; on a busy machine it may take one more.
+const SHORT_ATTEMPT: Duration = Duration::from_millis(150);
+
 #[test]
-fn a_greeting_that_stalls_is_given_up_and_the_next_connection_used() {
-    within("a greeting that stalls", || {
-        for direction in [Direction::Up, Direction::Down] {
-            let workers = WorkerPlan::new(Group::Server, 1).start();
-            let fault = Fault { direction, after_len: 10, strike: Strike::Stall };
-            let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
-            let mut config = coordinator_config(Group::Server, 1);
-            config.limits.attempt = Duration::from_millis(50);
-            let mut coordinators = Coordinators::new().unwrap();
-            let id = coordinators.add(config, vec![proxy.address]);
-            wait_for(&mut coordinators, id, "the attempt is given up", |event| {
-                *event == Event::Disconnected(0, PeerError::NoAnswer)
-            });
-            wait_for(&mut coordinators, id, "the next attempt", |event| *event == Event::Connected(0));
-            // The late hello of the first connection may take over at any point from here on; the run is
-            // dialed again then and goes on.
-            proxy.release();
-            run_repetition(&mut coordinators, id, 1);
-            assert_eq!(workers.starts(), [1]);
-            drop(coordinators);
-            workers.stop_and_join();
-        }
+fn a_greeting_that_stalls_is_given_up_and_what_it_says_late_changes_nothing() {
+    let (up, down) = (Direction::Up, Direction::Down);
+    // Where it stalls; how often the worker has a coordinator; whether a hello is late.
+    let places = [
+        (up, 10, 1, 0),
+        (down, 10, 1, 0),
+        (up, REQUEST_LEN, 1, 1),
+        (up, REQUEST_LEN + 5, 1, 1),
+        (down, RESPONSE_LEN, 2, 0),
+        (down, RESPONSE_LEN + 5, 2, 0),
+    ];
+    for (direction, after_len, attachments, stale) in places {
+        within("a greeting that stalls", move || {
+            let fault = Fault { direction, after_len, strike: Strike::Stall };
+            assert_late_greeting_changes_nothing(fault, attachments, stale);
+        });
+    }
+}
+
+/// A hello that another coordinator said long ago is known by its ticket.
+#[test]
+fn a_late_hello_of_another_coordinator_does_not_replace_the_one_that_is_there() {
+    within("a late hello of another coordinator", || {
+        let plan = WorkerPlan::new(Group::Server, 1);
+        let workers = plan.start();
+        let mut early = ByHand::dial(workers.addresses()[0], &plan.identity(0));
+        let (mut coordinators, id) = coordinate(Group::Server, workers.addresses());
+        coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+        coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
+        early.say_hello(1, u64::MAX);
+        assert!(matches!(early.hear(), WorkerMessage::Refused(Refusal::Stale)));
+        coordinators.run_till(id, Milestone::Done).unwrap();
+        assert_usual_endings(&coordinators, id, 0);
+        let log = workers.log(0);
+        assert_eq!((rejected(&log, "stale"), log.matches("coordinator gone").count()), (1, 0), "{log}");
+        finish(coordinators, &workers);
     });
 }
 
@@ -176,7 +244,7 @@ fn a_stall_without_end_is_named_by_the_deadlines() {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let whole = run_over(Group::Server, Path::sound(), "a sound path");
         // The worker hears everything but the last goals, so it is the answer to `Stop` that is missing.
-        let after_len = whole.forwarded_len(Direction::Up) - 2 * GOAL_LEN;
+        let after_len = whole.forwarded_len(Direction::Up) - 2 * goal_len();
         let fault = Fault { direction: Direction::Up, after_len, strike: Strike::Stall };
         let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
         let mut config = coordinator_config(Group::Server, 1);
@@ -197,5 +265,89 @@ fn a_stall_without_end_is_named_by_the_deadlines() {
         assert_eq!(coordinators.get(id).peer(0).last_error, Some(&PeerError::NotStopped));
         drop(coordinators);
         workers.stop_and_join();
+    });
+}
+
+/// One end has lost the connection, the other finds out when it says something, or when it is dialed again.
+#[test]
+fn a_connection_that_is_half_open_in_any_phase_is_made_again() {
+    for end in [End::Coordinator, End::Worker] {
+        for milestone in [Milestone::Ready, Milestone::WorkersRunning, Milestone::Done] {
+            within("a half-open connection", move || {
+                let workers = WorkerPlan::new(Group::Server, 1).start();
+                let proxy = Proxy::start(workers.addresses()[0], Path::sound());
+                let (mut coordinators, id) = coordinate(Group::Server, vec![proxy.address]);
+                coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+                coordinators.run_till(id, milestone).unwrap();
+                proxy.strike(Strike::Forgotten(end));
+                for milestone in Milestone::ALL {
+                    coordinators.run_till(id, milestone).unwrap();
+                }
+                coordinators.with(id, |coordinator, now| coordinator.begin(2, 0, now));
+                coordinators.run_till(id, Milestone::Done).unwrap();
+                assert_usual_endings(&coordinators, id, 0);
+                assert_eq!((proxy.connections(), workers.starts()), (2, vec![2]), "{end:?} {milestone}");
+                finish(coordinators, &workers);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_handshake_that_is_half_open_is_given_up() {
+    for (direction, after_len) in [(Direction::Up, 10), (Direction::Up, REQUEST_LEN), (Direction::Down, 10)] {
+        within("a half-open handshake", move || {
+            let workers = WorkerPlan::new(Group::Server, 1).start();
+            let fault = Fault { direction, after_len, strike: Strike::Forgotten(End::Worker) };
+            let proxy = Proxy::start(workers.addresses()[0], Path::first(fault));
+            let mut config = coordinator_config(Group::Server, 1);
+            config.limits.attempt = SHORT_ATTEMPT;
+            let mut coordinators = Coordinators::new().unwrap();
+            let id = coordinators.add(config, vec![proxy.address]);
+            run_repetition(&mut coordinators, id, 1);
+            assert!(proxy.connections() >= 2, "{fault}");
+            assert_eq!(workers.starts(), [1], "{fault}");
+            finish(coordinators, &workers);
+        });
+    }
+}
+
+/// The worker is not connected at the moment when the run ends; it hears of it all the same, and confirms.
+#[test]
+fn the_end_of_the_run_reaches_a_worker_whose_connection_is_gone() {
+    for strike in [Strike::End, Strike::Reset, Strike::Forgotten(End::Worker)] {
+        for is_noticed in [false, true] {
+            within("an end without a connection", move || {
+                let workers = WorkerPlan::new(Group::Server, 2).start();
+                let proxy = Proxy::start(workers.addresses()[1], Path::sound());
+                let addresses = vec![workers.addresses()[0], proxy.address];
+                let (mut coordinators, id) = coordinate(Group::Server, addresses);
+                run_repetition(&mut coordinators, id, 1);
+                proxy.strike(strike);
+                if is_noticed && !matches!(strike, Strike::Forgotten(_)) {
+                    wait_for(&mut coordinators, id, "the cut", |event| {
+                        matches!(event, Event::Disconnected(1, _))
+                    });
+                }
+                coordinators.finish().unwrap();
+                assert!(coordinators.get(id).peers().all(|peer| peer.has_left), "{strike:?}");
+                assert_eq!(workers.join(), [Finish::RunOver; 2], "{strike:?}");
+                assert_eq!(proxy.connections(), 2, "{strike:?}");
+            });
+        }
+    }
+}
+
+/// Nothing is listening where it was.
+#[test]
+fn the_end_of_the_run_does_not_wait_long_for_a_worker_that_is_gone() {
+    within("an end without a worker", || {
+        let (_reserved, address) = reserve_port();
+        let workers = WorkerPlan { address, ..WorkerPlan::new(Group::Server, 1) }.start();
+        let (mut coordinators, id) = coordinate(Group::Server, vec![address]);
+        run_repetition(&mut coordinators, id, 1);
+        workers.stop_and_join();
+        coordinators.finish().unwrap();
+        assert!(!coordinators.get(id).peer(0).has_left, "nobody has confirmed it");
     });
 }

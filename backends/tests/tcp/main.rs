@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod by_hand;
 #[path = "../common/mod.rs"]
 mod common;
 mod proxy;
+mod two_groups;
 
 mod broken_paths;
+mod capture;
+mod floods;
+mod impostors;
+mod quiet_window;
 mod readiness;
+mod resume;
 mod strangers;
 mod takeover;
 mod wakeups;
@@ -17,10 +24,11 @@ use backends::tcp::{Coordinators, GroupId, Notice};
 use common::{NoOp, PATIENCE, Workers, coordinator_config};
 use russula_proto::coordinator::Event;
 use russula_proto::worker::Finish;
-use russula_proto::{Ending, Group, Milestone};
+use russula_proto::{Coordinator, Ending, Group, Milestone};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A coordinator of the workers at `addresses`, with the limits of the tests.
@@ -42,7 +50,10 @@ fn run_repetition(coordinators: &mut Coordinators, id: GroupId, repetition: u32)
 
 /// Every worker's program has run and ended as a no-op does.
 fn assert_usual_endings(coordinators: &Coordinators, id: GroupId, stderr_tail_len: usize) {
-    let coordinator = coordinators.get(id);
+    assert_usual_endings_of(coordinators.get(id), stderr_tail_len);
+}
+
+fn assert_usual_endings_of(coordinator: &Coordinator, stderr_tail_len: usize) {
     let outcome = NoOp::usual_outcome(coordinator.group(), stderr_tail_len);
     let expected = match coordinator.group() {
         Group::Server | Group::Probe => Ending::Stopped(outcome),
@@ -65,6 +76,15 @@ fn wait_for(coordinators: &mut Coordinators, id: GroupId, what: &str, wanted: im
         {
             return;
         }
+    }
+}
+
+/// Waits until the log of worker 0 is as `condition` wants it.
+fn wait_for_log(workers: &Workers, what: &str, condition: impl Fn(&str) -> bool) {
+    let start = Instant::now();
+    while !condition(&workers.log(0)) {
+        assert!(start.elapsed() < PATIENCE, "'{what}' took longer than {PATIENCE:?}:\n{}", workers.log(0));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

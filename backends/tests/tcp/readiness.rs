@@ -1,13 +1,16 @@
 //! What an edge-triggered poll tells only once.
 
-use crate::common::{PATIENCE, WorkerPlan, run_id, within};
+use crate::by_hand::ByHand;
+use crate::common::{WorkerPlan, within};
 use crate::{coordinate, run_repetition, wait_for};
 use russula_proto::coordinator::Event;
+use russula_proto::wire::{CoordinatorMessage, Goal, Target, WorkerMessage};
 use russula_proto::worker::Finish;
-use russula_proto::{Group, Identity, PeerError, Text, Welcome, WorkerLimits, wire};
+use russula_proto::{Group, PeerError, WorkerLimits};
 use rustix::net::sockopt;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 /// Sends `bytes` and the end of the stream in one segment, so that the other side gets one event for both.
@@ -21,30 +24,16 @@ fn send_and_end(stream: &mut TcpStream, bytes: &[u8]) {
 fn a_worker_sees_the_end_of_a_stream_that_comes_with_its_last_bytes() {
     within("an end with the last bytes, at a worker", || {
         let limits = WorkerLimits { orphan: Duration::from_millis(20), ..WorkerLimits::default() };
-        let workers = WorkerPlan { limits, ..WorkerPlan::new(Group::Server, 1) }.start();
-        let mut coordinator = TcpStream::connect(workers.addresses()[0]).unwrap();
-        let mut hello = wire::preamble().to_vec();
-        let identity = Identity { run: run_id(), group: Group::Server, index: 0 };
-        wire::encode_frame(
-            &wire::CoordinatorMessage::Hello(wire::Hello { worker: identity, session: 1, work: None }),
-            &mut hello,
-        );
-        coordinator.write_all(&hello).unwrap();
+        let plan = WorkerPlan { limits, ..WorkerPlan::new(Group::Server, 1) };
+        let workers = plan.start();
+        let mut coordinator = ByHand::dial(workers.addresses()[0], &plan.identity(0));
+        coordinator.say_hello(1, 1);
         // Its first report is the last thing that the worker says now.
-        coordinator.set_read_timeout(Some(PATIENCE)).unwrap();
-        let idle = wire::Report { repetition: 0, position: wire::Position::Idle };
-        let mut report = vec![];
-        wire::encode_frame(&wire::WorkerMessage::Report(idle), &mut report);
-        let mut said = vec![];
-        while !said.ends_with(&report) {
-            let mut byte = [0];
-            coordinator.read_exact(&mut byte).unwrap();
-            said.push(byte[0]);
-        }
-        let goal = wire::Goal { repetition: 1, program: 0, target: wire::Target::Ready };
-        let mut bytes = vec![];
-        wire::encode_frame(&wire::CoordinatorMessage::Goal(goal), &mut bytes);
-        send_and_end(&mut coordinator, &bytes);
+        assert!(matches!(coordinator.hear(), WorkerMessage::Welcome(_)));
+        assert!(matches!(coordinator.hear(), WorkerMessage::Report(_)));
+        let goal = Goal { repetition: 1, program: 0, target: Target::Ready, start_at: None };
+        let bytes = coordinator.seal(&CoordinatorMessage::Goal(goal));
+        send_and_end(&mut coordinator.stream, &bytes);
         assert_eq!(workers.join(), [Finish::Orphaned]);
     });
 }
@@ -54,22 +43,18 @@ fn a_coordinator_sees_the_end_of_a_stream_that_comes_with_its_last_bytes() {
     within("an end with the last bytes, at a coordinator", || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (mut coordinators, id) = coordinate(Group::Server, vec![listener.local_addr().unwrap()]);
-        let (mut worker, _) = listener.accept().unwrap();
-        // The coordinator says hello once it has seen that it is connected.
-        worker.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        let mut hello = [0; wire::PREAMBLE_LEN];
-        while worker.peek(&mut hello).is_err() {
-            assert_eq!(coordinators.wait(Some(Duration::ZERO)).unwrap(), None);
-        }
-        worker.set_read_timeout(Some(PATIENCE)).unwrap();
-        worker.read_exact(&mut hello).unwrap();
-        let welcome = Welcome { session: 1, programs: 1, program_version: Text::default(), kill_grace_ms: 0 };
-        let mut answer = wire::preamble().to_vec();
-        wire::encode_frame(&wire::WorkerMessage::Welcome(welcome), &mut answer);
-        send_and_end(&mut worker, &answer);
+        let (worker, _) = listener.accept().unwrap();
+        let own = WorkerPlan::new(Group::Server, 1).identity(0);
+        let worker = thread::spawn(move || {
+            let mut worker = ByHand::answer(worker, &own);
+            assert!(matches!(worker.hear(), CoordinatorMessage::Hello(_)));
+            let welcome = worker.seal_welcome();
+            send_and_end(&mut worker.stream, &welcome);
+        });
         wait_for(&mut coordinators, id, "the end of the stream", |event| {
             *event == Event::Disconnected(0, PeerError::Closed)
         });
+        worker.join().unwrap();
     });
 }
 

@@ -1,68 +1,102 @@
 //! A worker whose coordinator is replaced, and a coordinator that is not the worker's.
 
-use crate::common::{NoOp, WorkerPlan, coordinator_config, run_id, within};
-use crate::{coordinate, finish, reserve_port, run_repetition};
-use backends::tcp::{Coordinators, RunTillError};
+use crate::common::{NoOp, WorkerPlan, Workers, coordinator_config, rejected, within};
+use crate::{coordinate, finish, reserve_port, run_repetition, wait_for};
+use backends::tcp::{Coordinators, GroupId, RunTillError};
+use russula_proto::coordinator::{Event, Phase, Waiting};
 use russula_proto::worker::Finish;
-use russula_proto::{Ending, Failure, Group, Milestone, Refusal, WorkerLimits};
+use russula_proto::{
+    CoordinatorConfig, Ending, Failure, Group, Key, LinkError, Milestone, PeerError, WorkerLimits,
+};
 use std::time::Duration;
 
 #[test]
-fn a_coordinator_of_another_run_is_refused_and_both_sides_say_so() {
+fn a_coordinator_of_another_run_does_not_get_in_and_both_sides_say_so() {
     within("a coordinator of another run", || {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let mut config = coordinator_config(Group::Server, 1);
         config.run = "another".parse().unwrap();
-        let failure = refused(config, &workers.addresses());
-        let (expected, got) = (run_id(), "another".parse().unwrap());
-        let words = format!("this worker belongs to run {expected}, the coordinator asked for run {got}");
-        assert_eq!(failure, Failure::Refused { index: 0, refusal: Refusal::Run { expected, got } });
-        assert_eq!(failure.to_string(), format!("worker 0 refuses: {words}"));
+        assert_never_ready(config, &workers, 0);
         assert_serves_its_own(&workers);
-        assert!(workers.log(0).contains(&format!("refused: {words}")), "{}", workers.log(0));
+        let log = workers.log(0);
+        assert!(
+            log.contains("closed (handshake 2): the handshake does not verify: key, run, group"),
+            "{log}"
+        );
     });
 }
 
 #[test]
-fn a_coordinator_of_another_group_is_refused() {
+fn a_coordinator_of_another_group_does_not_get_in() {
     within("a coordinator of another group", || {
         let workers = WorkerPlan::new(Group::Server, 1).start();
-        let failure = refused(coordinator_config(Group::Client, 1), &workers.addresses());
-        let refusal = Refusal::Group { expected: Group::Server, got: Group::Client };
-        assert_eq!(failure, Failure::Refused { index: 0, refusal });
+        assert_never_ready(coordinator_config(Group::Client, 1), &workers, 0);
         assert_serves_its_own(&workers);
     });
 }
 
 #[test]
-fn workers_in_another_order_are_refused() {
+fn a_coordinator_with_another_key_does_not_get_in() {
+    within("a coordinator with another key", || {
+        let workers = WorkerPlan::new(Group::Server, 1).start();
+        let mut config = coordinator_config(Group::Server, 1);
+        config.key = Key::from_bytes([1; Key::LEN]);
+        assert_never_ready(config, &workers, 0);
+        assert_serves_its_own(&workers);
+    });
+}
+
+#[test]
+fn workers_in_another_order_do_not_let_their_coordinator_in() {
     within("workers in another order", || {
-        let workers = WorkerPlan::new(Group::Server, 2).start();
+        let workers = WorkerPlan::new(Group::Server, 3).start();
         let mut addresses = workers.addresses();
-        addresses.reverse();
-        let failure = refused(coordinator_config(Group::Server, 2), &addresses);
-        let Failure::Refused { index, refusal: Refusal::Index { expected, got } } = failure else {
-            panic!("expected a refused index, got {failure}")
-        };
-        assert_eq!((usize::from(got), usize::from(expected)), (index, 1 - index));
+        addresses.swap(1, 2);
+        let mut config = coordinator_config(Group::Server, 3);
+        config.limits.ready = READY_LIMIT;
+        let mut coordinators = Coordinators::new().unwrap();
+        let id = coordinators.add(config, addresses);
+        wait_for(&mut coordinators, id, "the worker in its place", |event| *event == Event::Connected(0));
+        let waiting = not_ready(&mut coordinators, id);
+        assert_eq!(waiting.first.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2]);
+        assert!(coordinators.get(id).peer(0).is_connected, "it is in its place");
         workers.stop_and_join();
     });
 }
 
-/// The failure of a repetition with a coordinator that is not the workers'.
-fn refused(config: russula_proto::CoordinatorConfig, addresses: &[std::net::SocketAddr]) -> Failure {
+/// Long enough to dial more than once, and no longer: nobody is to answer.
+const READY_LIMIT: Duration = Duration::from_millis(200);
+
+/// The coordinator goes on dialing until its deadline, which names the worker and what was wrong with it.
+fn assert_never_ready(mut config: CoordinatorConfig, workers: &Workers, index: usize) {
+    config.limits.ready = READY_LIMIT;
     let mut coordinators = Coordinators::new().unwrap();
-    let id = coordinators.add(config, addresses.to_vec());
+    let id = coordinators.add(config, workers.addresses());
+    let waiting = not_ready(&mut coordinators, id);
+    let error = Some(PeerError::Protocol(LinkError::HandshakeEnded));
+    assert_eq!(waiting.first, [(index, error)]);
+    assert_eq!(
+        waiting.to_string(),
+        format!(
+            "waiting for worker {index} (it closed the connection during the handshake: key, run, group, index and \
+             version must be the same on both sides)"
+        )
+    );
+    assert!(rejected(&workers.log(index), "handshake") >= 2, "{}", workers.log(index));
+}
+
+/// Whom a group waited for that never became ready.
+fn not_ready(coordinators: &mut Coordinators, id: GroupId) -> Waiting {
     coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
     match coordinators.run_till(id, Milestone::Ready) {
-        Err(RunTillError::Failed(failure)) => failure,
-        Err(RunTillError::Poll(error)) => panic!("{error}"),
+        Err(RunTillError::Failed(Failure::Deadline { phase: Phase::Ready, waiting, .. })) => waiting,
+        Err(error) => panic!("{error}"),
         Ok(()) => panic!("the workers belong to somebody else"),
     }
 }
 
 /// The worker is as good as before for the coordinator that it belongs to.
-fn assert_serves_its_own(workers: &crate::common::Workers) {
+fn assert_serves_its_own(workers: &Workers) {
     let (mut coordinators, id) = coordinate(Group::Server, workers.addresses());
     run_repetition(&mut coordinators, id, 1);
     finish(coordinators, workers);

@@ -73,7 +73,7 @@ fn a_worker_wakes_once_for_each_instant_and_not_before_it() {
         let plan = WorkerPlan::new(Group::Client, 1);
         let wanted = Rc::new(Wanted::default());
         let mut end = Timetable(wanted.clone());
-        let driver = WorkerDriver::bind(plan.address, plan.worker(0), Timetable(wanted.clone())).unwrap();
+        let mut driver = WorkerDriver::bind(plan.address, plan.worker(0), Timetable(wanted.clone())).unwrap();
         assert_eq!(driver.run(&mut end).unwrap(), Finish::Requested);
         // One call sets the first instant; the last one leads to the end, which is another.
         let spare = wanted.calls.get() - WAKES;

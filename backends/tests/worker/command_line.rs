@@ -2,8 +2,9 @@
 
 use crate::drivers;
 use crate::support::{Site, WORKER, spawn};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 #[test]
@@ -14,6 +15,7 @@ fn help_is_a_manual() {
         "runner attach",
         "--driver <NAME[=PATH]>",
         "--driver-dir",
+        "--key-file <FILE>",
         "--sample-interval",
         "--orphan-timeout",
         "--exit-with-stdin",
@@ -46,18 +48,33 @@ fn a_bad_command_line_is_refused_before_anything_starts() {
         (path("empty.json"), path("text.json"), path("object.json"), path("absent.json"));
     let plain_file = format!("fake={}", path("plain-file"));
     let absent_driver = format!("fake={}", path("absent"));
-    let at = ["--listen", "127.0.0.1:0"];
-    let server = ["server", "--listen", "127.0.0.1:0", "--scenario", &demo];
-    let client = ["client", "--listen", "127.0.0.1:0", "--scenario", &demo, "--driver", &driver];
+    let (key, absent_key, no_key) = (path("run.key"), path("absent.key"), path("empty.json"));
+    fs::set_permissions(&no_key, Permissions::from_mode(0o600)).expect("it is ours");
+    let open_key = path("demo.json");
+    let at = ["--listen", "127.0.0.1:0", "--key-file", &key];
+    let server = ["server", "--listen", "127.0.0.1:0", "--key-file", &key, "--scenario", &demo];
+    let client =
+        ["client", "--listen", "127.0.0.1:0", "--key-file", &key, "--scenario", &demo, "--driver", &driver];
+    let probe = ["probe", "--listen", "127.0.0.1:0"];
     let server_with = |more: &[&str]| server.iter().chain(more).map(ToString::to_string).collect::<Vec<_>>();
     let list = |args: &[&str]| args.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let scenario = |file: &str| list(&["server", at[0], at[1], "--driver", &driver, "--scenario", file]);
+    let scenario =
+        |file: &str| list(&[&["server", "--driver", &driver, "--scenario", file], &at[..]].concat());
+    let with_key = |more: &[&str]| list(&[&probe[..], &["--key-file"], more].concat());
     let cases = [
         (list(&[]), "<GROUP>"),
-        (list(&["waiter", at[0], at[1]]), "possible values: server, client, probe"),
-        (list(&["server", "--scenario", &demo, "--driver", &driver]), "--listen <IP:PORT>"),
-        (list(&["server", "--listen", "localhost", "--scenario", &demo]), "invalid value 'localhost'"),
-        (list(&["server", at[0], at[1], "--driver", &driver]), "--scenario <FILE>"),
+        (list(&["waiter", at[0], at[1], at[2], at[3]]), "possible values: server, client, probe"),
+        (list(&["server", at[2], at[3], "--scenario", &demo, "--driver", &driver]), "--listen <IP:PORT>"),
+        (list(&probe), "--key-file <FILE>"),
+        (with_key(&[&absent_key]), "absent.key"),
+        (with_key(&[&open_key]), "so that others than its owner can read or write it; chmod 600"),
+        (with_key(&[&no_key]), "empty.json holds no key, which is 64 hex digits and a newline"),
+        (with_key(&["-"]), "--key-file: the stream that was to hand the key over ended after 0 bytes"),
+        (
+            list(&["server", "--listen", "localhost", at[2], at[3], "--scenario", &demo]),
+            "invalid value 'localhost'",
+        ),
+        (list(&["server", at[0], at[1], at[2], at[3], "--driver", &driver]), "--scenario <FILE>"),
         (scenario(&absent), "absent.json"),
         (scenario(&empty), "empty.json"),
         (scenario(&text), "text.json"),
@@ -78,10 +95,10 @@ fn a_bad_command_line_is_refused_before_anything_starts() {
         (server_with(&["--driver", &driver, "--orphan-timeout", "0"]), "from 1ms to 7days"),
         (server_with(&["--driver", &driver, "--kill-grace", "soon"]), "expected for example 100ms"),
         (list(&client), "--server was given 0 times, the scenario has 4 servers"),
-        (list(&["probe", at[0], at[1], "--driver", &driver]), "a probe runs nothing"),
-        (list(&["probe", "--listen", &taken]), "choose another address with --listen"),
-        (list(&["probe", at[0], at[1], "--exit-with-stdin"]), "stdin has to be a pipe"),
-        (list(&["probe", "--listen", "192.0.2.1:9"]), "cannot listen on 192.0.2.1:9"),
+        (with_key(&[&key, "--driver", &driver]), "a probe runs nothing"),
+        (list(&["probe", "--listen", &taken, at[2], at[3]]), "choose another address with --listen"),
+        (with_key(&[&key, "--exit-with-stdin"]), "stdin has to be a pipe"),
+        (list(&["probe", "--listen", "192.0.2.1:9", at[2], at[3]]), "cannot listen on 192.0.2.1:9"),
     ];
     for (args, expected) in cases {
         let output = worker(&args);

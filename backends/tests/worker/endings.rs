@@ -1,9 +1,10 @@
 //! Every way in which a worker ends while its driver runs: the driver ends with it.
 
 use crate::drivers;
-use crate::support::{PATIENCE, Site, WORKER, Worker, coordinate, is_alive, within};
+use crate::support::{KEY, PATIENCE, Site, WORKER, Worker, config, coordinate, is_alive, within};
+use backends::key_file;
 use backends::tcp::{Coordinators, GroupId};
-use russula_proto::{Group, Milestone};
+use russula_proto::{CoordinatorConfig, Group, Milestone};
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 /// A worker whose driver runs, with its coordinator.
 struct Running {
     worker: Worker,
+    config: CoordinatorConfig,
     coordinators: Coordinators,
     group: GroupId,
     driver: u32,
@@ -27,10 +29,13 @@ impl Running {
     }
 
     fn new(worker: Worker, group: Group) -> Self {
-        let (mut coordinators, group) = coordinate(group, &[&worker]);
+        let config = config("manual", group, &[&worker]);
+        let mut coordinators = Coordinators::new().expect("a poll");
+        let group = coordinators.add(config.clone(), vec![worker.address]);
+        coordinators.begin(group, 1, 0);
         coordinators.run_till(group, Milestone::WorkersRunning).expect("it runs");
         let (driver, guard) = (worker.driver(), worker.guard());
-        Self { worker, coordinators, group, driver, guard }
+        Self { worker, config, coordinators, group, driver, guard }
     }
 
     fn assert_nothing_alive(&self) {
@@ -69,7 +74,8 @@ fn a_signal_stops_the_driver_and_ends_the_worker() {
 fn a_hangup_that_was_ignored_from_the_start_stays_ignored() {
     let site = Site::new();
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" probe --listen 127.0.0.1:0", WORKER]);
+    command.args(["-c", "trap '' HUP; exec \"$0\" probe --listen 127.0.0.1:0 --key-file \"$1\"", WORKER]);
+    command.arg(site.path("run.key"));
     let mut worker = Worker::start(command, site.path("log"));
     worker.signal(Signal::HUP);
     assert_eq!(mask_of(worker.pid(), "SigIgn:") & 1, 1, "HUP is the first bit");
@@ -100,9 +106,9 @@ fn a_driver_that_ignores_the_signal_is_killed_after_the_grace() {
 }
 
 #[test]
-fn without_its_coordinator_a_worker_stops_its_driver_after_the_orphan_timeout() {
+fn without_its_coordinator_a_worker_stops_its_driver_after_the_orphan_timeout_and_keeps_its_ending() {
     let site = Site::new();
-    let mut running = Running::client(&site, "exec sleep 1000", &["--orphan-timeout", "1s"]);
+    let mut running = Running::client(&site, "echo help >&2; exec sleep 1000", &["--orphan-timeout", "1s"]);
     running.coordinators = Coordinators::new().expect("a poll");
     running.worker.wait_for_log("coordinator gone");
     assert!(is_alive(running.driver), "it has a second to come back");
@@ -110,15 +116,51 @@ fn without_its_coordinator_a_worker_stops_its_driver_after_the_orphan_timeout() 
     running.assert_nothing_alive();
     let log = running.worker.log();
     assert!(log.contains("the coordinator is gone and did not come back within the orphan timeout"), "{log}");
+    let kept = kept_ending(&site);
+    assert_eq!(kept["repetition"], 1);
+    assert_eq!(kept["what"], "the driver was stopped, signal 15");
+    assert_eq!(kept["ending"]["Stopped"]["exit"]["Signal"], 15);
+    assert_eq!(kept["ending"]["Stopped"]["stderr_tail"], "help\n");
+    assert!(log.contains("repetition 1: the driver was stopped, signal 15; see "), "{log}");
+}
+
+#[test]
+fn a_driver_that_ended_before_the_orphan_timeout_is_kept_as_it_ended() {
+    let site = Site::new();
+    let go = site.path("go");
+    let script = format!("until [ -e '{}' ]; do sleep 0.01; done; exit 7", go.display());
+    let mut running = Running::client(&site, &script, &["--orphan-timeout", "2s"]);
+    running.coordinators = Coordinators::new().expect("a poll");
+    running.worker.wait_for_log("coordinator gone");
+    std::fs::write(go, "").expect("written");
+    running.worker.wait_for_log("the driver ended: exit status 7");
+    running.worker.assert_ends_with(3);
+    running.assert_nothing_alive();
+    let kept = kept_ending(&site);
+    assert_eq!(kept["what"], "the driver ended by itself with exit status 7");
+    assert_eq!(kept["ending"]["Exited"]["exit"]["Code"], 7);
+}
+
+/// What the client's worker has written about the ending that nobody heard.
+fn kept_ending(site: &Site) -> serde_json::Value {
+    let path = site.path("client/logs/client-127.0.0.1.orphan.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it was kept")).expect("JSON")
 }
 
 #[test]
 fn a_coordinator_that_comes_back_in_time_finds_its_run() {
     let site = Site::new();
     let mut running = Running::client(&site, "exec sleep 1000", &[]);
+    let coordinator = running.coordinators.get(running.group);
+    let memories: Vec<_> = coordinator.memories().collect();
     drop(running.coordinators);
     running.worker.wait_for_log("coordinator gone");
-    let (mut coordinators, group) = coordinate(Group::Client, &[&running.worker]);
+    let mut coordinators = Coordinators::new().expect("a poll");
+    let config = CoordinatorConfig { incarnation: 1, ..running.config.clone() };
+    let group = coordinators.add(config, vec![running.worker.address]);
+    coordinators.with(group, |coordinator, now| {
+        coordinator.take_over(1, 0, Some(Milestone::WorkersRunning), &memories, now);
+    });
     coordinators.run_till(group, Milestone::WorkersRunning).expect("it still runs");
     assert_eq!(running.worker.driver(), running.driver, "it is the same driver");
     running.coordinators = coordinators;
@@ -140,10 +182,14 @@ fn a_worker_that_is_killed_takes_its_driver_with_it_within_a_second() {
 #[test]
 fn a_worker_that_was_asked_to_ends_with_its_stdin() {
     let site = Site::new();
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    // The key is in the pipe before the worker is there, and what follows it is the end.
+    key_file::write_to(&mut writer, &KEY).expect("room for a line");
     let mut command = Command::new(WORKER);
-    command.args(["probe", "--listen", "127.0.0.1:0", "--exit-with-stdin"]);
+    command.args(["probe", "--listen", "127.0.0.1:0", "--exit-with-stdin", "--key-file", "-"]);
     let mut worker = Worker::start_with_stdin(command, reader.into(), site.path("log"));
+    let (mut coordinators, probes) = coordinate(Group::Probe, &[&worker]);
+    coordinators.run_till(probes, Milestone::Done).expect("it has the key");
     drop(writer);
     worker.assert_ends_with(130);
     assert!(worker.log().contains("whoever started this worker is gone"), "{}", worker.log());

@@ -22,6 +22,7 @@ fn place_driver(dir: &Path, name: &str) {
 fn found_by(worker: &Path, site: &Site, driver: &str) -> String {
     let mut command = Command::new(worker);
     command.args(["client", "--listen", "127.0.0.1:0", "--driver", driver]);
+    command.arg("--key-file").arg(site.path("run.key"));
     command.args(["127.0.0.1:1"; 4].iter().flat_map(|server| ["--server", server]));
     if site.path("driver-dir").exists() {
         command.arg("--driver-dir").arg(site.path("driver-dir"));

@@ -116,6 +116,7 @@ fn the_stock_tcp_driver() {
     let start = |name: &str, args: &[&str]| {
         let mut command = Command::new(WORKER);
         command.args(args).args(["--listen", "127.0.0.1:0", "--driver", "tcp", "--driver-dir"]).arg(&stock);
+        command.arg("--key-file").arg(site.path("run.key"));
         command.arg("--scenario").arg(&scenario).arg("--out").arg(site.path(name));
         Worker::start(command, site.path(&format!("{name}.log")))
     };

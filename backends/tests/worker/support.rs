@@ -2,12 +2,15 @@
 
 use crate::drivers;
 pub(crate) use crate::waiting::{PATIENCE, eventually, within};
+use backends::clock;
+use backends::key_file;
 use backends::tcp::{Coordinators, GroupId, RunTillError};
-use russula_proto::{CoordinatorConfig, CoordinatorLimits, Failure, Group};
+use russula_proto::{CoordinatorConfig, CoordinatorLimits, Failure, Group, Key};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +21,9 @@ use tempfile::TempDir;
 
 /// The program under test.
 pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_russula-worker");
+
+/// The key of every test's run.
+pub(crate) const KEY: Key = Key::from_bytes([0x5a; Key::LEN]);
 
 /// How many servers the scenario of the tests has; it has one client.
 pub(crate) const SERVERS: u16 = 4;
@@ -32,6 +38,7 @@ impl Site {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("demo.json"), backends::scenario::DEMO).expect("written");
+        write_key(&dir.path().join("run.key"));
         Self { dir, ports: free_ports(SERVERS.into()) }
     }
 
@@ -69,8 +76,16 @@ impl Site {
         let mut command = Command::new(WORKER);
         command.args(args).args(["--listen", "127.0.0.1:0", "--sample-interval", "0", "--driver", &driver]);
         command.arg("--scenario").arg(scenario).arg("--out").arg(out);
+        command.arg("--key-file").arg(self.path("run.key"));
         Worker::start(command, self.path(&format!("{name}.log")))
     }
+}
+
+/// Writes the key of the tests to a file that nobody else can read.
+fn write_key(path: &Path) {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).expect("created");
+    key_file::write_to(&mut file, &KEY).expect("written");
 }
 
 /// A worker that was started by hand. Dropping it kills it.
@@ -194,15 +209,26 @@ pub(crate) fn add_group(
     group: Group,
     workers: &[&Worker],
 ) -> GroupId {
-    let config = CoordinatorConfig {
+    let config = config(run, group, workers);
+    coordinators.add(config, addresses(workers))
+}
+
+/// What the coordinator of these workers is told.
+pub(crate) fn config(run: &str, group: Group, workers: &[&Worker]) -> CoordinatorConfig {
+    CoordinatorConfig {
         run: run.parse().expect("a run id"),
         group,
         workers: u16::try_from(workers.len()).expect("a few workers"),
         limits: CoordinatorLimits::default(),
-        session: 1,
+        key: KEY,
+        session: clock::session(),
+        incarnation: 0,
         work: None,
-    };
-    coordinators.add(config, workers.iter().map(|worker| worker.address).collect())
+    }
+}
+
+pub(crate) fn addresses(workers: &[&Worker]) -> Vec<SocketAddr> {
+    workers.iter().map(|worker| worker.address).collect()
 }
 
 /// The failure of what must fail.

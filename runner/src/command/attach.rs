@@ -92,6 +92,13 @@ impl Attach {
     ) -> Result<ExitCode, CommandError> {
         let (file, scenario) = scenario;
         let plan = self.plan(scenario, &file)?;
+        if !directory.has_key(&plan.key) {
+            return Err(CommandError::Input(format!(
+                "--key-file {}: it holds another key than the one that the run was begun with, and the workers would \
+                 refuse it",
+                self.key_file.display()
+            )));
+        }
         run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let outcome = self.run_in(directory, &plan, None, interrupts, beginning)?;
@@ -130,6 +137,7 @@ impl Attach {
         if let Some(source) = source {
             directory.place_scenario(source, plan.scenario.name())?;
             directory.write_plan("attach", plan, self)?;
+            directory.write_fingerprint(&plan.key)?;
             directory.write_hosts(&hosts)?;
         }
         let progress = Progress::new(plan);

@@ -5,9 +5,10 @@ use super::{Plan, RunError, ScenarioSource};
 use crate::files;
 use crate::summary::Summary;
 use backends::hosts::Hosts;
+use backends::key_file;
 use backends::layout;
 use jiff::{Timestamp, tz::TimeZone};
-use russula_proto::{Group, RunId};
+use russula_proto::{Group, Key, RunId};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
@@ -73,6 +74,7 @@ impl RunDirectory {
         let run = text("run_id").parse().map_err(|error| no_run(format!("run.json: {error}")))?;
         let started = text("started").parse().map_err(|error| no_run(format!("run.json: {error}")))?;
         let lock = lock(&path)?;
+        remove_unfinished_files(&path);
         let events = OpenOptions::new().append(true).create(true).open(path.join("events.jsonl"));
         let events = events.map_err(|source| RunError::Directory { path: path.clone(), source })?;
         let (events, record) = (Mutex::new(events), Mutex::new(record));
@@ -165,6 +167,19 @@ impl RunDirectory {
         self.update_record(|value| *value = record)
     }
 
+    /// Adds to `run.json` by what the key of the run is recognized, should somebody else take the run over with it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_fingerprint(&self, key: &Key) -> Result<(), RunError> {
+        self.update_record(|value| value["key_fingerprint"] = key_file::fingerprint(key).into())
+    }
+
+    /// Whether `key` is that of the run, as far as that was recorded.
+    pub fn has_key(&self, key: &Key) -> bool {
+        self.recorded("key_fingerprint").as_str().is_none_or(|known| known == key_file::fingerprint(key))
+    }
+
     /// Adds the hosts to `run.json`.
     ///
     /// # Errors
@@ -233,6 +248,16 @@ impl RunDirectory {
         let path = self.path.join(name);
         let json = serde_json::to_vec_pretty(value).map_err(io::Error::from);
         json.and_then(|json| files::replace(&path, &json)).map_err(|source| RunError::File { path, source })
+    }
+}
+
+/// Removes what the process that died was about to write.
+fn remove_unfinished_files(path: &Path) {
+    let files = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    for file in files.filter(|file| files::is_unfinished(file)) {
+        if let Err(error) = fs::remove_file(&file) {
+            tracing::warn!("{} cannot be removed: {error}", file.display());
+        }
     }
 }
 

@@ -65,14 +65,10 @@ pub fn run(
     beginning: Beginning,
 ) -> Result<Outcome, RunError> {
     let (state, record) = match beginning {
-        Beginning::New => {
-            let state = RunState { session: clock::session(), incarnation: 0, done: 0, under_way: None };
-            (state, Record::begin(plan, directory))
-        }
+        Beginning::New => (RunState::new(clock::session()), Record::begin(plan, directory)),
         Beginning::Again(left) => {
             let (state, summary) = *left;
-            let incarnation = state.incarnation + 1;
-            (RunState { incarnation, ..state }, Record::take_over(summary))
+            (state.taken_over(&summary), Record::take_over(summary))
         }
     };
     let (first, left) = (state.done + 1, state.under_way.clone());
@@ -82,12 +78,12 @@ pub fn run(
     let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
     let total = plan.repeat * u32::from(drivers);
     for number in first..=total {
-        let left = left.as_ref().filter(|_| number == first);
-        execution.repetition(number, Turn::of(number, drivers), left)?;
         if execution.is_over() {
-            execution.note_early_end(number, total);
+            execution.note_early_end(number - 1, total);
             break;
         }
+        let left = left.as_ref().filter(|_| number == first);
+        execution.repetition(number, Turn::of(number, drivers), left)?;
     }
     let (mut ending, record) = execution.end()?;
     progress.phase("taking the hosts back");
@@ -114,8 +110,8 @@ struct Execution<'a> {
     verdict: Verdict,
     /// Of the last repetition.
     last_error: Option<String>,
-    /// What had failed in the repetition under way before this process took it over.
-    inherited: Option<String>,
+    /// How the repetition under way had ended before this process took it over.
+    inherited: Option<Verdict>,
     interrupted: bool,
     /// Everything was ended by force; there is nobody to talk to any more.
     killed: bool,
@@ -170,11 +166,11 @@ impl<'a> Execution<'a> {
             groups,
             unreached: Unreached::default(),
             record,
-            journal,
-            verdict: Verdict::OK,
+            verdict: journal.state.verdict.clone(),
             last_error: None,
             inherited: None,
-            interrupted: false,
+            interrupted: journal.state.verdict.status == Status::Interrupted,
+            journal,
             killed: false,
             host_lost: false,
         })
@@ -195,6 +191,7 @@ impl<'a> Execution<'a> {
             "taken_over": left.is_some(),
         }));
         self.inherited = left.and_then(|left| left.failure.clone());
+        self.interrupted |= self.inherited.as_ref().is_some_and(|left| left.status == Status::Interrupted);
         let begin = |servers: &mut _, clients: &mut _, now| match left {
             None => Repetition::begin(number, turn.driver, servers, clients, now),
             Some(left) => Repetition::take_over(number, turn.driver, &left.takeover, servers, clients, now),
@@ -210,7 +207,9 @@ impl<'a> Execution<'a> {
         }
         let mut repetition = self.coordinators.with_both(self.groups, begin);
         self.pause.begin();
-        repetition.hold_servers(self.pause.is_on());
+        // Who has begun to stop the servers has had the user's word for it.
+        let is_past_pause = left.is_some_and(|left| left.takeover.phase > RepetitionPhase::RunningClients);
+        repetition.hold_servers(self.pause.is_on() && !is_past_pause);
         let mut what = "preparing".to_owned();
         self.progress.repetition(turn, driver, &what);
         loop {
@@ -236,14 +235,18 @@ impl<'a> Execution<'a> {
 
     /// Goes on as far as the groups have come. That is on disk before anybody is told what follows from it.
     fn advance(&mut self, repetition: &mut Repetition) -> Vec<RepetitionPhase> {
-        let (journal, hosts, inherited) = (&mut self.journal, &*self.hosts, &self.inherited);
+        let (journal, hosts) = (&mut self.journal, &*self.hosts);
+        let decided = if self.interrupted { Some(Verdict::interrupted()) } else { self.inherited.clone() };
         self.coordinators.with_both(self.groups, |servers, clients, now| {
             let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
-            if !phases.is_empty() || journal.state.under_way.is_none() {
-                let failed = [&*servers, &*clients].into_iter().find_map(|c| Some((c.group(), c.failure()?)));
-                let failure = failed.map(|(group, failure)| explain::explain(hosts, group, failure));
-                let takeover = repetition.takeover(servers, clients);
-                journal.note(takeover, inherited.clone().or(failure));
+            let failed = [&*servers, &*clients].into_iter().find_map(|c| Some((c.group(), c.failure()?)));
+            let verdict = |(group, failure)| Verdict {
+                error: Some(explain::explain(hosts, group, failure)),
+                ..Verdict::of(failure)
+            };
+            let failure = decided.or_else(|| failed.map(verdict));
+            if !phases.is_empty() || journal.is_behind(failure.as_ref()) {
+                journal.note(repetition.takeover(servers, clients), failure);
             }
             phases
         })
@@ -335,17 +338,11 @@ impl<'a> Execution<'a> {
         let failure =
             [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
         let (start, quiet_window) = (together::start(clients), together::quiet_window(servers, clients));
-        let mut verdict = match failure {
-            _ if self.interrupted => Verdict {
-                status: Status::Interrupted,
-                exit_code: 130,
-                error: Some("interrupted by the user".into()),
-            },
-            None if self.inherited.is_some() => {
-                Verdict::infrastructure(self.inherited.take().unwrap_or_default())
-            }
-            None => together::verdict(self.plan, start.as_ref()).unwrap_or(Verdict::OK),
-            Some((group, failure)) => {
+        let mut verdict = match (self.inherited.take(), failure) {
+            _ if self.interrupted => Verdict::interrupted(),
+            (Some(inherited), _) => inherited,
+            (None, None) => together::verdict(self.plan, start.as_ref()).unwrap_or(Verdict::OK),
+            (None, Some((group, failure))) => {
                 let mut error = explain::explain(self.hosts, group, failure);
                 if self.directory.is_on_full_disk() {
                     error.push_str("; there is no room left on the disk of the run directory");
@@ -387,26 +384,30 @@ impl<'a> Execution<'a> {
             self.progress.message(&format!("error: {driver}: {error}"));
             self.show_stderr(failure.map(|(group, failure)| (group, failure.worker())));
         }
-        self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
-        self.record.add(turn.driver, summary, self.directory);
-        self.journal.done();
-        self.last_error = verdict.error;
-        self.verdict.worse(Verdict { error: None, ..verdict });
+        self.keep(turn, summary, verdict);
     }
 
     /// Nobody can say any more what became of a repetition.
     fn sum_up_lost(&mut self, turn: Turn, reason: &str, duration: Duration) {
         collect::repair(self.plan, turn, self.hosts, self.directory);
         let verdict = Verdict::infrastructure(reason.to_owned());
-        self.progress.message(&format!("error: {reason}"));
-        self.directory.event(json!({"event": "over", "status": verdict.status, "error": reason}));
+        let driver = &self.plan.drivers[usize::from(turn.driver)].name;
+        self.progress.message(&format!("error: {driver}: {reason}"));
         let lost = RepetitionSummary {
-            error: Some(reason.to_owned()),
+            error: verdict.error.clone(),
             ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())
         };
-        self.record.add(turn.driver, lost, self.directory);
-        self.journal.done();
+        self.keep(turn, lost, verdict);
+    }
+
+    /// The repetition is in the summary from now on, and the run no better than it.
+    fn keep(&mut self, turn: Turn, summary: RepetitionSummary, verdict: Verdict) {
+        self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
+        self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });
+        self.journal.judge(self.verdict.clone());
+        self.record.add(turn.driver, summary, self.directory);
+        self.journal.done();
     }
 
     /// Shows what the driver to blame wrote to stderr.

@@ -2,12 +2,14 @@
 
 use crate::summary::Status;
 use russula_proto::{Ending, Failure, StartFailure};
+use serde::{Deserialize, Serialize};
 
 /// How something ended, for the exit code.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Verdict {
     pub(super) status: Status,
     pub(super) exit_code: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
@@ -17,6 +19,15 @@ impl Verdict {
     /// Not the driver's fault.
     pub(super) fn infrastructure(error: String) -> Self {
         Self { status: Status::Failed, exit_code: 3, error: Some(error) }
+    }
+
+    /// The user's wish.
+    pub(super) fn interrupted() -> Self {
+        Self {
+            status: Status::Interrupted,
+            exit_code: 130,
+            error: Some("interrupted by the user".to_owned()),
+        }
     }
 
     /// The first thing that went wrong decides, but an interruption outweighs it.

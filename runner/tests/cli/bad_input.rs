@@ -233,7 +233,7 @@ fn attach_wants_a_worker_for_each_host_of_the_scenario() {
     let tiny = scenario("tiny");
     let tiny = tiny.to_str().expect("a path in UTF-8");
     let server = "--server=127.0.0.1:9";
-    let args = ["attach", "--scenario", tiny, server, server, "--client=127.0.0.1:9"];
+    let args = ["attach", "--scenario", tiny, "--key-file=none", server, server, "--client=127.0.0.1:9"];
     let finished = bench.run(&args);
     finished.expect_code(2).expect_stderr(&["--server was given 2 times", "has 1 server"]);
     assert!(!bench.out().exists());

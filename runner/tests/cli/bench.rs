@@ -22,6 +22,18 @@ pub(crate) const LEFT_MAX: Duration = Duration::from_secs(5);
 /// The variable that marks the processes of a test.
 const MARK: &str = "RUNNER_CLI_TEST";
 
+/// What the scripts of drivers can do. `turn` says the driver's name with the suffix of the round, as the driver's logs
+/// have it. `note` adds what the driver's stderr is called, which no other start has, as a line to a file of the test.
+/// `gate NAME` says that the gate NAME was reached in this turn, and waits until the test opens it, or opens it for this
+/// turn.
+const HELPERS: &str = "\
+turn() { log=$(readlink /proc/$$/fd/2); log=${log%.stderr.log}; echo ${log##*.}; }
+note() { readlink /proc/$$/fd/2 >> $BENCH/starts; }
+gate() {
+  now=$1-$(turn); touch $BENCH/$now.reached
+  until [ -e $BENCH/$1.open ] || [ -e $BENCH/$now.open ]; do sleep 0.02; done
+}";
+
 /// The place of one test.
 pub(crate) struct Bench {
     dir: TempDir,
@@ -59,15 +71,15 @@ impl Bench {
         path
     }
 
-    /// Makes a driver out of two shell scripts. In them `$SERVER` and `$CLIENT` are the embedded driver's programs and
-    /// `$BENCH` is the directory of the test.
+    /// Makes a driver out of two shell scripts. In them `$SERVER` and `$CLIENT` are the embedded driver's programs
+    /// `$BENCH` is the directory of the test; [`HELPERS`] says what else there is.
     pub(crate) fn fake(&self, name: &str, server: &str, client: &str) {
         for (role, script) in [("server", server), ("client", client)] {
             let path = self.drivers().join(format!("s2n-netbench-driver-{role}-{name}"));
             let bench = self.dir.path().display();
             let embedded = |role| format!("{bench}/bin/s2n-netbench-driver-{role}-embedded");
             let text = format!(
-                "#!/bin/sh\nBENCH={bench}\nSERVER={}\nCLIENT={}\n{script}\n",
+                "#!/bin/sh\nBENCH={bench}\nSERVER={}\nCLIENT={}\n{HELPERS}\n{script}\n",
                 embedded("server"),
                 embedded("client")
             );
@@ -162,6 +174,17 @@ impl Bench {
         eventually(&format!("there is {name}"), || self.path(name).exists());
     }
 
+    /// Waits until a driver has come to this gate, `NAME-TURN`.
+    #[track_caller]
+    pub(crate) fn expect_at_gate(&self, name: &str) {
+        self.expect_file(&format!("{name}.reached"));
+    }
+
+    /// Lets the driver pass that waits at this gate, or comes to it later: `NAME-TURN`, or `NAME` for every turn.
+    pub(crate) fn open_gate(&self, name: &str) {
+        self.write(&format!("{name}.open"), "");
+    }
+
     /// Waits until nothing of this test is alive.
     pub(crate) fn expect_nothing_alive(&self, limit: Duration) {
         let started = Instant::now();
@@ -197,7 +220,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn matches(self, line: &str) -> bool {
+    pub(crate) fn matches(self, line: &str) -> bool {
         match self {
             Self::Worker(group) => line.contains(&format!(" worker {group} ")),
             Self::Script(group) => {

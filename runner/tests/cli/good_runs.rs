@@ -90,7 +90,9 @@ fn expect_layout(directory: &Path, summary: &Value) {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
-    let expected = ["events.jsonl", "logs", "report", "results", "run.json", "scenario", "summary.json"];
+    let files = ["events.jsonl", "lock", "run.json", "state.json", "summary.json"];
+    let mut expected = [&files[..], &["logs", "report", "results", "scenario"]].concat();
+    expected.sort();
     assert_eq!(names, expected);
     let run = read_json(&directory.join("run.json"));
     assert_eq!((&run["run_id"], &run["state"]), (&summary["run_id"], &json!("done")));

@@ -13,11 +13,16 @@ const STUBBORN_SERVER: &str = "trap '' TERM; while :; do $SERVER; done";
 const STUBBORN_CLIENT: &str = "trap '' TERM; touch $BENCH/client-runs; while :; do sleep 0.1; done";
 
 /// Interrupts a run of the embedded driver and then of `late`, once stderr has `phase` after the embedded one's turn.
-fn interrupt(bench: &Bench, phase: &str, args: &[&str]) -> Finished {
+fn interrupt_in(bench: &Bench, phase: &str, args: &[&str]) -> Finished {
     let mut all = vec!["--driver", "embedded", "--driver", "late"];
     all.extend(args);
     let running = bench.local(&all);
     expect_phase(&running, phase);
+    interrupt(bench, running)
+}
+
+/// Interrupts a run of the embedded driver and then of `late`, in the turn of `late`.
+fn interrupt(bench: &Bench, running: Running) -> Finished {
     running.signal(Signal::INT);
     let finished = running.end_within(Duration::from_secs(10));
     expect_interrupted(bench, &finished);
@@ -67,7 +72,7 @@ fn while_many_workers_start() {
 fn while_a_server_starts() {
     let bench = Bench::new();
     bench.fake("late", "exec sleep 1000", WORKING_CLIENT);
-    interrupt(&bench, "starting servers (1)", &[]);
+    interrupt_in(&bench, "starting servers (1)", &[]);
     let summary = bench.summary();
     assert_eq!(late(&summary)["status"], "interrupted");
     assert_eq!(late(&summary)["servers"][0]["signal"], 15);
@@ -77,8 +82,11 @@ fn while_a_server_starts() {
 #[test]
 fn while_a_client_runs() {
     let bench = Bench::new();
-    bench.fake("late", WORKING_SERVER, "exec sleep 1000");
-    interrupt(&bench, "running clients (1)", &["--repeat", "3"]);
+    bench.fake("late", WORKING_SERVER, "touch $BENCH/client-runs; exec sleep 1000");
+    let running = bench.local(&["--driver", "embedded", "--driver", "late", "--repeat", "3"]);
+    // The phase begins a moment before the instant at which the clients start.
+    bench.expect_file("client-runs");
+    interrupt(&bench, running);
     let summary = bench.summary();
     assert_eq!(late(&summary)["clients"][0]["signal"], 15);
     let repetitions = summary["drivers"][0]["repetitions"].as_array().expect("a list");
@@ -116,7 +124,7 @@ fn in_a_terminal() {
 fn while_a_server_stops() {
     let bench = Bench::new();
     bench.fake("late", STUBBORN_SERVER, WORKING_CLIENT);
-    interrupt(&bench, "stopping servers (1)", &["--kill-grace", "1s"]);
+    interrupt_in(&bench, "stopping servers (1)", &["--kill-grace", "1s"]);
     let summary = bench.summary();
     assert_eq!(late(&summary)["servers"][0]["signal"], 9);
     assert_eq!(late(&summary)["clients"][0]["exit_code"], 0);
@@ -126,7 +134,7 @@ fn while_a_server_stops() {
 fn while_a_stubborn_client_stops_after_its_timeout() {
     let bench = Bench::new();
     bench.fake("late", WORKING_SERVER, STUBBORN_CLIENT);
-    interrupt(&bench, "stopping clients (1)", &["--timeout", "2s", "--kill-grace", "1s"]);
+    interrupt_in(&bench, "stopping clients (1)", &["--timeout", "2s", "--kill-grace", "1s"]);
 }
 
 #[test]

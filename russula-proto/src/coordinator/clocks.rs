@@ -6,6 +6,7 @@
 
 use crate::time::Timestamp;
 use crate::wire::ClockReading;
+use core::hash::{Hash, Hasher};
 
 /// How far a worker's clock is ahead of the coordinator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,12 @@ impl Measurement {
 
     pub(super) fn ask(&mut self, number: u32, now: Timestamp) {
         self.asked = Some((number, now));
+    }
+
+    /// What decides about the questions to come, without the readings.
+    pub(super) fn hash_state(&self, hasher: &mut impl Hasher) {
+        let Self { exchanges_left, asked, best } = self;
+        (exchanges_left, asked.is_some(), best.is_some()).hash(hasher);
     }
 
     /// The connection is gone, and a question with it.

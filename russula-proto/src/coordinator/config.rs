@@ -71,7 +71,7 @@ impl Default for CoordinatorLimits {
 }
 
 /// The part of a repetition that has a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// All workers are to become ready.
     Ready,

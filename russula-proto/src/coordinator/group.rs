@@ -12,7 +12,8 @@ use core::time::Duration;
 impl Coordinator {
     /// Brings everything that follows from the inputs to rest.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        if self.repetition > 0 {
+        // Once the run is over, workers leave, and that brings nobody anywhere.
+        if self.repetition > 0 && self.finishing.is_none() {
             while self.step() {
                 self.set_start(now);
                 self.note_window(now);
@@ -111,6 +112,10 @@ impl Coordinator {
         if self.repetition == 0 || has(Milestone::Done) || self.finishing.is_some() {
             return None;
         }
+        if self.aborted {
+            // Also in a workflow that has nothing to stop: whoever is silent then is not waited for any longer.
+            return Some(Phase::Stop);
+        }
         match self.workflow.target() {
             Target::Ready => {
                 let next = if has(Milestone::Ready) {
@@ -139,13 +144,8 @@ impl Coordinator {
             Phase::Ready => self.config.limits.ready,
             Phase::Start => self.config.limits.start,
             Phase::Run => self.config.limits.run,
-            Phase::Stop => self.config.limits.stop + self.longest_kill_grace(),
+            Phase::Stop => self.config.limits.stop + self.longest_kill_grace,
         }
-    }
-
-    fn longest_kill_grace(&self) -> Duration {
-        let graces = self.peers.iter().filter_map(|peer| Some(peer.welcome.as_ref()?.kill_grace_ms));
-        Duration::from_millis(graces.max().unwrap_or_default().into())
     }
 
     pub(super) fn handle_deadline(&mut self, phase: Phase) {

@@ -6,6 +6,7 @@ use crate::outcome::Ending;
 use crate::time::Timestamp;
 use crate::wire::{Position, Refusal, Report, Stage, Target, Welcome, WorkerMessage};
 use crate::workflow::Milestone;
+use core::time::Duration;
 
 impl Coordinator {
     pub(super) fn handle_message(
@@ -50,6 +51,8 @@ impl Coordinator {
 
     fn handle_welcome(&mut self, index: usize, welcome: Welcome, now: Timestamp) {
         self.clear_timer(index);
+        let kill_grace = Duration::from_millis(welcome.kill_grace_ms.into());
+        self.longest_kill_grace = self.longest_kill_grace.max(kill_grace);
         let has_forgotten = self.peers[index].welcome(welcome, now);
         self.event(Event::Connected(index));
         let stage = self.peers[index].stage;
@@ -105,8 +108,7 @@ impl Coordinator {
 
     fn is_failure(&self, ending: &Ending) -> bool {
         // The process that died may have told its workers to stop.
-        let was_to_stop = self.is_taken_over && self.till == Some(Milestone::Done);
-        let is_stop = matches!(ending, Ending::Stopped(_));
-        self.workflow.is_failure(ending) && !self.aborted && !(was_to_stop && is_stop)
+        let was_stopped = self.is_taken_over && self.till == Some(Milestone::Done);
+        self.workflow.is_failure(ending, was_stopped) && !self.aborted
     }
 }

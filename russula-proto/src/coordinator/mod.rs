@@ -7,6 +7,7 @@ mod clocks;
 mod config;
 mod dialing;
 mod failure;
+mod fingerprint;
 mod group;
 mod hearing;
 mod output;
@@ -71,6 +72,8 @@ pub struct Coordinator {
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
     finished: bool,
+    /// The longest time that a worker gives a program to end before it kills it.
+    longest_kill_grace: Duration,
     lot: u64,
     outputs: VecDeque<Output>,
 }
@@ -104,6 +107,7 @@ impl Coordinator {
             deadline: None,
             finishing: None,
             finished: false,
+            longest_kill_grace: Duration::ZERO,
             lot: config.session | 1,
             outputs: VecDeque::new(),
             peers,
@@ -252,10 +256,12 @@ impl Coordinator {
         if self.finishing.is_none() && !self.finished {
             self.finishing = Some(now + FINISH_LIMIT);
             for index in 0..self.peers.len() {
+                // The process before this one may have had everybody there.
+                let was_there = self.peers[index].welcome.is_some() || self.config.incarnation > 0;
                 match self.peers[index].connection {
                     // Whoever was there and is not connected at this moment is dialed again within the limit.
-                    Connection::Down if self.peers[index].welcome.is_some() => self.dial(index, now),
-                    Connection::Dialing | Connection::Greeting(_) if self.peers[index].welcome.is_some() => {}
+                    Connection::Down if was_there => self.dial(index, now),
+                    Connection::Dialing | Connection::Greeting(_) if was_there => {}
                     Connection::Up(_) => self.tell(index, now),
                     Connection::Down | Connection::Dialing | Connection::Greeting(_) | Connection::Gone => {
                         self.give_up(index)

@@ -50,10 +50,10 @@ pub(super) struct Peer {
     /// How quiet it was for the worker.
     pub(super) quiet: Option<Quiet>,
     pub(super) kernel_checks: [KernelCheck; 2],
-    attempts: u32,
+    pub(super) attempts: u32,
     /// The newest goal that was sent over this connection.
-    said: Option<Goal>,
-    hello_said: bool,
+    pub(super) said: Option<Goal>,
+    pub(super) hello_said: bool,
     pub(super) finish_said: bool,
 }
 
@@ -200,5 +200,22 @@ impl Peer {
         self.quiet = None;
         self.kernel_checks = Default::default();
         self.clock = Measurement::begin(clock_exchanges);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::size_of;
+    use snow::TransportState;
+    use std::println;
+
+    /// What is on the heap beside these (the text of an outcome, the last error, a version) has its limits by
+    /// [`Text`](crate::Text), about 5 KiB in all; `tests/cost.rs` measures the whole.
+    #[test]
+    fn a_worker_takes_little_memory() {
+        let (peer, link, noise) = (size_of::<Peer>(), size_of::<Link>(), size_of::<TransportState>());
+        println!("a worker: {peer} bytes, its link {link}, the state of its cipher {noise}");
+        assert!(peer + link + noise <= 1536, "{peer} + {link} + {noise} bytes");
     }
 }

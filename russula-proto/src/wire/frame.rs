@@ -96,12 +96,24 @@ impl FrameReader {
         if !(MIN_FRAME_LEN..=MAX_FRAME_LEN).contains(&expected) {
             return Err(FrameLengthError { len });
         }
-        self.payload.extend_from_slice(take(input, expected - self.payload.len()));
+        let piece = take(input, expected - self.payload.len());
+        self.make_room(piece.len(), expected);
+        self.payload.extend_from_slice(piece);
         if self.payload.len() < expected {
             return Ok(None);
         }
         self.prefix_len = 0;
         Ok(Some(core::mem::take(&mut self.payload)))
+    }
+
+    /// Grows the buffer in doubling steps, so that many small pieces cost no more than a few large ones, and never
+    /// beyond the frame.
+    fn make_room(&mut self, more: usize, expected: usize) {
+        let len = self.payload.len() + more;
+        if len > self.payload.capacity() {
+            let capacity = len.max(2 * self.payload.capacity()).min(expected);
+            self.payload.reserve_exact(capacity - self.payload.len());
+        }
     }
 
     /// Whether part of a frame has arrived.

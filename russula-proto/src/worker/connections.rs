@@ -4,6 +4,7 @@ use super::ConnectionId;
 use crate::link::Link;
 use crate::time::Timestamp;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 /// Most connections that have not said yet who they are. One more evicts the oldest, preferably of those that
@@ -11,7 +12,7 @@ use core::time::Duration;
 pub const MAX_GREETINGS: usize = 8;
 
 /// What a connection has shown so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Standing {
     /// It has to say who it is until its deadline.
     Greeting,
@@ -91,7 +92,19 @@ impl Connections {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        self.with_deadline().map(|c| c.deadline).min()
+        self.deadlines().min()
+    }
+
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Timestamp> {
+        self.with_deadline().map(|c| c.deadline)
+    }
+
+    /// Connections are known by their order, not by their numbers.
+    pub(super) fn hash_state(&self, hasher: &mut impl Hasher) {
+        for Connection { id: _, link, standing, deadline: _ } in &self.list {
+            standing.hash(hasher);
+            link.hash_state(hasher);
+        }
     }
 
     fn with_deadline(&self) -> impl Iterator<Item = &Connection> {

@@ -11,7 +11,7 @@ impl Worker {
     /// Follows the newest goal as far as it goes.
     pub(super) fn converge(&mut self, now: Timestamp) {
         if self.shutdown.is_some() {
-            self.apply(WorkerInput::Target(Target::Stop), now);
+            while self.apply(WorkerInput::Target(Target::Stop), now) {}
             return;
         }
         let newer = self.goal.is_some_and(|goal| goal.repetition > self.task.repetition);

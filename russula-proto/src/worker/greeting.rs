@@ -33,6 +33,7 @@ impl Worker {
             self.memory.takeovers += 1;
             self.goal = None;
             self.task.is_abandoned = true;
+            self.farewell = Farewell::NotAsked;
         }
         self.event(Event::Attached(connection));
         let welcome = Welcome {

@@ -6,6 +6,7 @@
 mod config;
 mod connections;
 mod converge;
+mod fingerprint;
 mod greeting;
 mod output;
 mod rejection;
@@ -17,7 +18,7 @@ use crate::noise::Entropy;
 use crate::outcome::{Ending, Outcome, StartFailure};
 use crate::quiet::Traffic;
 use crate::time::Timestamp;
-use crate::wire::{ClockReading, CoordinatorMessage, Goal, Memory};
+use crate::wire::{ClockReading, CoordinatorMessage, Goal, Memory, Stage, Target};
 use crate::workflow::WorkerInput;
 use alloc::collections::VecDeque;
 use connections::{Connections, Standing};
@@ -105,6 +106,13 @@ impl Worker {
     /// How the last program ended, as long as no newer repetition has begun.
     pub fn ending(&self) -> Option<&Ending> {
         self.task.ending.as_ref()
+    }
+
+    /// The program that is to be started next and its repetition, while the worker is ready for it.
+    pub fn upcoming(&self) -> Option<(u16, u32)> {
+        let goal = self.goal.filter(|goal| goal.repetition == self.task.repetition)?;
+        let is_near = self.task.workflow.stage() == Stage::Ready && goal.target <= Target::Run;
+        (is_near && goal.program < self.config.programs).then_some((goal.program, goal.repetition))
     }
 
     /// The connections that were closed for a fault of their own.
@@ -262,7 +270,9 @@ impl Worker {
                 self.clock_due = Some(ClockReading { exchange, at: now });
             }
             CoordinatorMessage::Finish if attached => {
-                self.farewell = Farewell::Due;
+                if self.farewell == Farewell::NotAsked {
+                    self.farewell = Farewell::Due;
+                }
                 self.shut_down(Finish::RunOver, now);
             }
             CoordinatorMessage::Hello(_)

@@ -34,7 +34,7 @@ pub enum Output {
 }
 
 /// Why a worker ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Finish {
     /// The coordinator said that the run is over.
     #[error("the run is over")]

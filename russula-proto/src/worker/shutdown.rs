@@ -4,7 +4,7 @@ use super::{Finish, Output, Worker};
 use crate::time::Timestamp;
 
 /// The answer to `Finish`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Farewell {
     /// The coordinator has not said that the run is over.
     NotAsked,

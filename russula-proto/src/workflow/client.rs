@@ -202,8 +202,8 @@ impl CoordinatorWorkflow for CoordinatorState {
     }
 
     /// A client's exit status tells whether its script ran to the end. One that its worker's host stopped
-    /// did not run to the end.
-    fn is_failure(&self, ending: &Ending) -> bool {
+    /// did not run to the end. Nobody else stops a client without giving the repetition up.
+    fn is_failure(&self, ending: &Ending, _: bool) -> bool {
         match ending {
             Ending::StartFailed(_) => true,
             Ending::Exited(outcome) => !outcome.exit.is_success(),

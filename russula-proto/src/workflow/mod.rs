@@ -134,8 +134,9 @@ pub trait CoordinatorWorkflow: fmt::Debug + Send {
     /// clocks for it before it says that they are ready.
     fn starts_together(&self) -> bool;
 
-    /// Whether `ending` is a failure of the worker.
-    fn is_failure(&self, ending: &Ending) -> bool;
+    /// Whether `ending` is a failure of the worker. `was_stopped`: the group was told to go to its end by a process
+    /// that has died, whose state nobody knows.
+    fn is_failure(&self, ending: &Ending, was_stopped: bool) -> bool;
 
     /// Name of the state.
     fn name(&self) -> &'static str;

@@ -134,7 +134,7 @@ impl CoordinatorWorkflow for CoordinatorState {
     }
 
     /// A probed worker has nothing that could fail.
-    fn is_failure(&self, _: &Ending) -> bool {
+    fn is_failure(&self, _: &Ending, _: bool) -> bool {
         false
     }
 

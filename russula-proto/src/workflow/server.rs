@@ -205,10 +205,11 @@ impl CoordinatorWorkflow for CoordinatorState {
     }
 
     /// A server ends when it is told to and not before, also when its worker's host stops it.
-    fn is_failure(&self, ending: &Ending) -> bool {
+    fn is_failure(&self, ending: &Ending, was_stopped: bool) -> bool {
         match ending {
             Ending::StartFailed(_) | Ending::Exited(_) => true,
-            Ending::NotStarted | Ending::Stopped(_) => self.target() < Target::Stop,
+            Ending::NotStarted => self.target() < Target::Stop,
+            Ending::Stopped(_) => self.target() < Target::Stop && !was_stopped,
         }
     }
 

@@ -1,9 +1,11 @@
 //! One machine alone, fed by hand through a real link at the other side of its connection.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+mod host;
 mod peer;
 mod run;
 
+pub(crate) use host::Host;
 pub(crate) use peer::{Peer, entropy};
 pub(crate) use run::Run;
 

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) fn entropy() -> Entropy {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut entropy = [0; 32];
-    entropy[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    // Not in the first bytes: X25519 takes the lowest three bits of the first one for nothing.
+    entropy[8..16].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     entropy
 }
 

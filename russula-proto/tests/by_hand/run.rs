@@ -2,11 +2,11 @@
 //!
 //! Nothing goes wrong by itself; a test cuts, kills and delays what it wants to see cut, killed and delayed.
 
-use super::{coordinator_config, entropy, outcome, worker_config};
-use russula_proto::worker::Finish;
+use super::host::Host;
+use super::{coordinator_config, entropy};
 use russula_proto::{
     ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Repetition, RepetitionPhase, Stage,
-    StartFailure, Takeover, Timestamp, Traffic, Worker, coordinator, worker,
+    StartFailure, Takeover, Timestamp, Traffic, coordinator, worker,
 };
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(crate) struct Run {
     pub(crate) repetition: Option<Repetition>,
     /// The phases that were entered.
     pub(crate) phases: Vec<RepetitionPhase>,
+    /// After how many outputs the coordinators' process dies.
+    pub(crate) dies_after: Option<usize>,
 }
 
 /// A coordinator and its hosts.
@@ -28,42 +30,22 @@ pub(crate) struct Side {
     pub(crate) events: Vec<coordinator::Event>,
 }
 
-/// A worker and its program.
-pub(crate) struct Host {
-    pub(crate) worker: Worker,
-    group: Group,
-    index: u16,
-    /// How far its clock is ahead.
-    pub(crate) clock_us: i64,
-    /// Whether programs do at once what they are to do. Otherwise the test says when.
-    pub(crate) is_prompt: bool,
-    pub(crate) is_reachable: bool,
-    /// Whether the kernel counts a byte more than there were, at the worker's end.
-    pub(crate) kernel_is_wrong: bool,
-    pub(crate) has_program: bool,
-    pub(crate) was_told_to_stop: bool,
-    /// Every start of a program: the repetition, and when.
-    pub(crate) starts: Vec<(u32, Timestamp)>,
-    pub(crate) finished: Option<Finish>,
-    /// How many bytes of what the worker says get through; the rest is held.
-    pub(crate) lets_through: Option<usize>,
-    held: Vec<u8>,
-    socket: Option<ConnectionId>,
-    carried: Traffic,
-    restarts: u64,
-}
-
 impl Run {
     /// Machines that have not met yet.
     pub(crate) fn new(servers: u16, clients: u16) -> Self {
         let now = Timestamp::from_micros(1_000_000_000);
-        let side = |group, workers| Side::new(coordinator_config(group, workers), now);
+        let side = |group, workers| {
+            let mut config = coordinator_config(group, workers);
+            config.limits.clock_exchanges = 2;
+            Side::new(config, now)
+        };
         Self {
             now,
             servers: side(Group::Server, servers),
             clients: side(Group::Client, clients),
             repetition: None,
             phases: vec![],
+            dies_after: None,
         }
     }
 
@@ -156,21 +138,22 @@ impl Run {
 
     /// What another process needs to know, if this one died now.
     pub(crate) fn record(&self) -> Takeover {
-        let (servers, clients) = (&self.servers.coordinator, &self.clients.coordinator);
-        Takeover {
-            phase: self.phase(),
-            has_failed: servers.failure().is_some() || clients.failure().is_some(),
-            servers: servers.memories().collect(),
-            clients: clients.memories().collect(),
-        }
+        let repetition = self.repetition.as_ref().expect("a repetition was begun");
+        repetition.takeover(&self.servers.coordinator, &self.clients.coordinator)
     }
 
     /// The coordinators' process dies and another takes repetition 1 over with `record`.
     pub(crate) fn take_over(&mut self, record: &Takeover) {
+        self.take_over_for(record, None);
+    }
+
+    /// The same, with a process that dies in its turn after `outputs` outputs.
+    pub(crate) fn take_over_for(&mut self, record: &Takeover, outputs: Option<usize>) {
         for side in [&mut self.servers, &mut self.clients] {
             side.kill_coordinator(self.now);
         }
         self.settle();
+        self.dies_after = outputs;
         for side in [&mut self.servers, &mut self.clients] {
             side.config.incarnation += 1;
             side.coordinator = Coordinator::new(side.config.clone(), self.now);
@@ -184,12 +167,14 @@ impl Run {
 
     /// Time passes, and whatever is due happens when it is.
     pub(crate) fn pass(&mut self, duration: Duration) {
+        self.settle();
         let end = self.now + duration;
         while let Some(at) = self.next_timer().filter(|at| *at <= end) {
             assert!(at >= self.now, "a time in the past: {at}");
             self.now = at;
+            let is_dead = self.is_dead();
             for side in [&mut self.servers, &mut self.clients] {
-                side.time_out(at);
+                side.time_out(at, is_dead);
             }
             self.settle();
         }
@@ -198,6 +183,7 @@ impl Run {
 
     /// Time passes until `is_there`, for a minute at the most.
     pub(crate) fn pass_until(&mut self, is_there: impl Fn(&Self) -> bool) {
+        self.settle();
         let end = self.now + Duration::from_secs(60);
         while !is_there(self) {
             assert!(self.now < end, "it does not come in a minute: {:?}", self.phases);
@@ -207,20 +193,34 @@ impl Run {
     }
 
     fn next_timer(&mut self) -> Option<Timestamp> {
-        [self.servers.next_timer(), self.clients.next_timer()].into_iter().flatten().min()
+        let is_dead = self.is_dead();
+        [&mut self.servers, &mut self.clients].into_iter().filter_map(|side| side.next_timer(is_dead)).min()
     }
 
     /// Moves all bytes and does what the machines ask for, until nothing is left to be done.
     pub(crate) fn settle(&mut self) {
         loop {
-            while self.servers.step(self.now) | self.clients.step(self.now) {}
+            while self.step() {}
+            if self.is_dead() {
+                return;
+            }
             let Some(repetition) = &mut self.repetition else { return };
             let (servers, clients) = (&mut self.servers.coordinator, &mut self.clients.coordinator);
             self.phases.extend(repetition.advance(servers, clients, self.now));
-            if !(self.servers.step(self.now) | self.clients.step(self.now)) {
+            if !self.step() {
                 return;
             }
         }
+    }
+
+    /// Whether the coordinators' process has died.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dies_after == Some(0)
+    }
+
+    fn step(&mut self) -> bool {
+        let servers = self.servers.step(self.now, &mut self.dies_after);
+        self.clients.step(self.now, &mut self.dies_after) || servers
     }
 }
 
@@ -253,26 +253,40 @@ impl Side {
         self.hosts.iter_mut().for_each(|host| host.hang_up(now));
     }
 
-    fn time_out(&mut self, now: Timestamp) {
-        self.coordinator.handle_timeout(now);
+    fn time_out(&mut self, now: Timestamp, is_dead: bool) {
+        if !is_dead {
+            self.coordinator.handle_timeout(now);
+        }
         for host in &mut self.hosts {
             host.worker.handle_timeout(host.clock(now));
         }
     }
 
-    fn next_timer(&mut self) -> Option<Timestamp> {
-        let coordinator::Output::Wait(own) = self.coordinator.poll_output() else { panic!("it is at rest") };
+    fn next_timer(&mut self, is_dead: bool) -> Option<Timestamp> {
+        let own = if is_dead { None } else { self.coordinator_timer() };
         let theirs = self.hosts.iter_mut().filter_map(|host| match host.worker.poll_output() {
             worker::Output::Wait(at) => at.map(|at| at.offset_by(-host.clock_us)),
-            output => panic!("the worker is at rest: {output:?}"),
+            worker::Output::Transmit(_)
+            | worker::Output::Close(_)
+            | worker::Output::Start { .. }
+            | worker::Output::CheckKernel(_)
+            | worker::Output::Terminate
+            | worker::Output::Kill
+            | worker::Output::Event(_)
+            | worker::Output::Finished(_) => panic!("the worker is at rest"),
         });
         theirs.chain(own).min()
     }
 
+    fn coordinator_timer(&mut self) -> Option<Timestamp> {
+        let coordinator::Output::Wait(at) = self.coordinator.poll_output() else { panic!("it is at rest") };
+        at
+    }
+
     /// Does what the coordinator and the workers ask for; whether they asked for anything.
-    fn step(&mut self, now: Timestamp) -> bool {
+    fn step(&mut self, now: Timestamp, dies_after: &mut Option<usize>) -> bool {
         let mut any = false;
-        loop {
+        while *dies_after != Some(0) {
             match self.coordinator.poll_output() {
                 coordinator::Output::Wait(_) => break,
                 coordinator::Output::Dial(index) => self.dial(index, now),
@@ -282,6 +296,7 @@ impl Side {
                     self.hosts[index].hear(&bytes, now);
                 }
                 coordinator::Output::Close(index) => self.hosts[index].hang_up(now),
+                coordinator::Output::CheckKernel(index) if !self.hosts[index].has_kernel => {}
                 coordinator::Output::CheckKernel(index) => {
                     let of_worker = self.hosts[index].carried;
                     let counted = Traffic {
@@ -293,9 +308,12 @@ impl Side {
                 coordinator::Output::Event(event) => self.events.push(event),
             }
             any = true;
+            *dies_after = dies_after.map(|left| left - 1);
         }
+        let is_dead = *dies_after == Some(0);
         for index in 0..self.hosts.len() {
-            any |= self.hosts[index].step(index, &mut self.coordinator, now);
+            let coordinator = (!is_dead).then_some(&mut self.coordinator);
+            any |= self.hosts[index].step(index, coordinator, now);
         }
         any
     }
@@ -310,117 +328,5 @@ impl Side {
         host.carried = Traffic::default();
         host.worker.handle_accepted(socket, entropy(), host.clock(now));
         self.coordinator.handle_connected(index, entropy(), now);
-    }
-}
-
-impl Host {
-    fn new(group: Group, index: u16) -> Self {
-        Self {
-            worker: Worker::new(worker_config(group, index)),
-            group,
-            index,
-            clock_us: 0,
-            is_prompt: true,
-            is_reachable: true,
-            kernel_is_wrong: false,
-            has_program: false,
-            was_told_to_stop: false,
-            starts: vec![],
-            finished: None,
-            lets_through: None,
-            held: vec![],
-            socket: None,
-            carried: Traffic::default(),
-            restarts: 0,
-        }
-    }
-
-    /// What the host's clock says.
-    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
-        now.offset_by(self.clock_us)
-    }
-
-    fn restart(&mut self) {
-        self.restarts += 1;
-        let mut config = worker_config(self.group, self.index);
-        config.session += self.restarts;
-        self.worker = Worker::new(config);
-        self.has_program = false;
-        self.was_told_to_stop = false;
-        self.socket = None;
-    }
-
-    fn socket_count(&self) -> u64 {
-        self.socket.map_or(self.restarts << 32, |socket| socket.0 + 1)
-    }
-
-    fn hang_up(&mut self, now: Timestamp) {
-        if let Some(socket) = self.socket {
-            self.worker.handle_end(socket, self.clock(now));
-        }
-    }
-
-    fn hear(&mut self, bytes: &[u8], now: Timestamp) {
-        if let Some(socket) = self.socket {
-            self.carried.received_bytes += bytes.len() as u64;
-            self.worker.handle_bytes(socket, bytes, self.clock(now));
-        }
-    }
-
-    fn started(&mut self, now: Timestamp) {
-        self.worker.handle_started(self.clock(now));
-    }
-
-    fn ended(&mut self, exit: Exit, now: Timestamp) {
-        assert!(self.has_program, "a program runs");
-        self.has_program = false;
-        self.worker.handle_program_ended(outcome(exit), self.clock(now));
-    }
-
-    fn step(&mut self, index: usize, coordinator: &mut Coordinator, now: Timestamp) -> bool {
-        let mut any = false;
-        loop {
-            match self.worker.poll_output() {
-                worker::Output::Wait(_) => return any,
-                worker::Output::Transmit(socket) => {
-                    let bytes = self.worker.outgoing(socket).to_vec();
-                    self.carried.sent_bytes += bytes.len() as u64;
-                    self.worker.handle_sent(socket, bytes.len(), self.clock(now));
-                    let len = self.lets_through.unwrap_or(bytes.len()).min(bytes.len());
-                    self.lets_through = self.lets_through.map(|left| left - len);
-                    self.held.extend_from_slice(&bytes[len..]);
-                    coordinator.handle_bytes(index, &bytes[..len], now);
-                }
-                worker::Output::Close(socket) => {
-                    if self.socket == Some(socket) {
-                        coordinator.handle_end(index, now);
-                    }
-                }
-                worker::Output::Start { repetition, .. } => {
-                    assert!(!self.has_program, "one program at a time");
-                    self.has_program = true;
-                    self.was_told_to_stop = false;
-                    self.starts.push((repetition, now));
-                    if self.is_prompt {
-                        self.started(now);
-                    }
-                }
-                worker::Output::Terminate => {
-                    self.was_told_to_stop = true;
-                    if self.is_prompt {
-                        self.ended(Exit::Signal(15), now);
-                    }
-                }
-                worker::Output::Kill => self.ended(Exit::Signal(9), now),
-                worker::Output::CheckKernel(socket) => {
-                    let mut counted = self.carried;
-                    counted.sent_bytes += u64::from(self.kernel_is_wrong);
-                    self.worker.handle_kernel_counters(socket, counted);
-                }
-                worker::Output::Event(_) => {}
-                worker::Output::Finished(why) => self.finished = Some(why),
-            }
-            any = true;
-        }
     }
 }

@@ -199,3 +199,27 @@ fn an_end_that_is_half_heard_is_no_noise_in_the_window() {
         Repetition::quiet(&run.servers.coordinator, &run.clients.coordinator).expect("there was one");
     assert_eq!((window.coordinators.bytes, window.clients.bytes), (0, 0));
 }
+
+#[test]
+fn a_coordinator_whose_workers_leave_because_the_run_is_over_does_not_take_them_for_ready() {
+    let (mut coordinator, mut worker) = connected(Group::Server);
+    coordinator.run_till(Milestone::Done, NOW);
+    coordinator.finish(NOW);
+    worker.hear(&mut coordinator, NOW);
+    worker.say(&mut coordinator, &WorkerMessage::Farewell, NOW);
+    let reached = |output: &coordinator::Output| {
+        matches!(output, coordinator::Output::Event(coordinator::Event::Reached(_)))
+    };
+    assert!(!drain(&mut coordinator).iter().any(reached));
+}
+
+#[test]
+fn another_coordinator_hears_no_farewell_that_it_has_not_asked_for() {
+    let (mut worker, mut first) = attached_worker(Group::Server);
+    first.say(&mut worker, &CoordinatorMessage::Finish, NOW);
+    worker.handle_end(first.place, NOW);
+    let mut second = Peer::dial(&mut worker, ConnectionId(1), Group::Server, NOW);
+    second.greet(&mut worker, SESSION + 1, 1, NOW);
+    assert!(!second.hear(&mut worker, NOW).contains(&WorkerMessage::Farewell));
+    assert!(asks(&mut worker).contains(&worker::Output::Finished(worker::Finish::RunOver)));
+}

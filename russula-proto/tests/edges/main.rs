@@ -3,5 +3,14 @@
 #[path = "../by_hand/mod.rs"]
 mod by_hand;
 
+mod coordinators;
+mod farewell;
+mod faults;
 mod found;
 mod messages;
+mod policies;
+mod regressions;
+mod starting;
+mod strangers;
+mod taking_over;
+mod window;

@@ -5,12 +5,16 @@ use crate::run::{Repetition, Run};
 use russula_proto::Group;
 
 pub(super) fn programs_start_once(run: &Run, repetition: &Repetition) -> Result<(), String> {
-    for host in run.options.hosts() {
-        let started = |seen: &&Observation| matches!(seen, Observation::Started(h, number) if *h == host && *number == repetition.number);
-        // Anywhere in the run: a start may be late.
-        let starts = run.world.history.iter().map(|(_, seen)| seen).filter(started).count();
-        if starts > 1 {
-            return Err(format!("the program of {host} was started {starts} times"));
+    let mut started = vec![];
+    // Anywhere in the run: a start may be late.
+    for (at, seen) in &run.world.history {
+        if let Observation::Started(host, number) = seen
+            && *number == repetition.number
+        {
+            if started.contains(host) {
+                return Err(format!("the program of {host} was started again at {at}"));
+            }
+            started.push(*host);
         }
     }
     Ok(())

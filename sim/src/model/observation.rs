@@ -67,11 +67,11 @@ pub enum Observation {
     /// The program was told to end.
     Terminated(HostId),
     /// The program has ended.
-    Ended(HostId, Outcome),
+    Ended(HostId, Box<Outcome>),
     /// The coordinator has heard where a worker is.
     Heard(HostId, Stage),
     /// The coordinator has learnt how a worker's part ended.
-    Learnt(HostId, Ending),
+    Learnt(HostId, Box<Ending>),
     /// The coordinator has given the worker up.
     Dismissed(HostId),
     /// So many bytes were taken by the socket at this end of the connection between a host and its coordinator.
@@ -81,7 +81,7 @@ pub enum Observation {
     /// A coordinator said so.
     Reached(Group, Milestone),
     /// A coordinator said so.
-    Failed(Group, Failure),
+    Failed(Group, Box<Failure>),
     /// A coordinator said so.
     Finished(Group),
     /// The repetition said so.

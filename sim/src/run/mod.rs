@@ -234,6 +234,7 @@ fn prepare(world: &mut World, options: &Options) {
         world.encrypt_in_earnest();
     }
     world.records = options.faults.iter().any(|timed| matches!(timed.fault, Fault::Strangers(..)));
+    world.is_strict = options.is_strict;
     world.network = options.network;
     world.orchestrator = options.orchestrator;
     for (group, workers) in [(Group::Server, options.servers), (Group::Client, options.clients)] {

@@ -35,6 +35,8 @@ pub struct Options {
     pub repetitions: u32,
     /// No program fails by itself.
     pub is_healthy: bool,
+    /// The machines are held to the caller's contract after every input.
+    pub is_strict: bool,
     /// Links are encrypted as in earnest, which takes long.
     pub is_encrypted: bool,
     /// How the network behaves.
@@ -75,6 +77,7 @@ impl Options {
             clients: sizes.clients.unwrap_or(clients),
             repetitions: random.one_of(&[1, 1, 2, 2, 3]),
             is_healthy: random.chance(50),
+            is_strict: random.chance(25),
             is_encrypted: random.index(128) == 0,
             network: network(random),
             coordinator: CoordinatorLimits {
@@ -84,7 +87,7 @@ impl Options {
                 start: Duration::from_secs(5),
                 run: Duration::from_secs(15),
                 stop: Duration::from_secs(8),
-                clock_exchanges: random.one_of(&[1, 2, 8]),
+                clock_exchanges: random.one_of(&[1, 2, 2, 8]),
                 ..CoordinatorLimits::default()
             },
             worker: WorkerLimits { greeting: millis(1000), kill_grace: millis(500), orphan: ORPHAN },
@@ -184,7 +187,7 @@ fn network(random: &mut Random) -> NetworkOptions {
     let millis = Duration::from_millis;
     let split = match random.between(0, 99) {
         0..60 => Split::Whole,
-        60..97 => Split::UpTo(random.one_of(&[10, 40, 100])),
+        60..99 => Split::UpTo(random.one_of(&[15, 40, 100])),
         _ => Split::Bytes,
     };
     NetworkOptions {

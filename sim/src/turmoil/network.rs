@@ -180,7 +180,9 @@ impl Simulation {
         let identity = Identity { run: self.run.clone(), group: host.group, index };
         let recorded = self.desk.recorded.borrow().get(&host).cloned().unwrap_or_default();
         let entropy = self.desk.random.borrow_mut().bytes();
-        let (says, pace) = stranger.says(&self.key, &identity, &recorded, entropy);
+        let keys = [&self.key, &Key::from_bytes(entropy)];
+        let speech = stranger.speech(keys, &identity, &recorded, entropy);
+        let (says, pace) = (speech.says, speech.pace);
         self.visitors.mailbox.post(Visit { to: self.desk.addresses[&host], says, pace });
     }
 

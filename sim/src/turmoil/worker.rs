@@ -225,7 +225,7 @@ impl Process {
                 self.worker.handle_start_failed(failure, local_now);
             }
             Change::Ended { outcome, before_listening } => {
-                record.note(Observation::Ended(id, outcome.clone()));
+                record.note(Observation::Ended(id, Box::new(outcome.clone())));
                 record.say(id, Kind::Program, || format!("the program ends, {}", outcome.exit));
                 if before_listening && id.group == Group::Server {
                     let failure = StartFailure::EndedBeforeListening { port: PROGRAM_PORT, outcome };

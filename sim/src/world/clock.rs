@@ -3,9 +3,9 @@
 use russula_proto::Timestamp;
 
 /// Parts of a million.
-const MILLION: i128 = 1_000_000;
+const MILLION: i64 = 1_000_000;
 
-/// How the clock of a host reads the time of the world.
+/// How the clock of a host reads the time of the world, for the first thousand years of either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// Its reading at the world's moment zero, in microseconds.
@@ -17,9 +17,9 @@ pub struct Clock {
 impl Clock {
     /// What it shows at `time` of the world.
     pub fn read(&self, time: Timestamp) -> Timestamp {
-        let elapsed = i128::from(time.as_micros());
-        let reading = i128::from(self.offset_us) + elapsed + elapsed * i128::from(self.drift_ppm) / MILLION;
-        Timestamp::from_micros(u64::try_from(reading).unwrap_or(0))
+        let elapsed = time.as_micros();
+        let drift = elapsed.cast_signed() * i64::from(self.drift_ppm) / MILLION;
+        Timestamp::from_micros(self.offset_us + elapsed).offset_by(drift)
     }
 
     /// The first moment of the world at which it shows `reading` or more.
@@ -27,8 +27,8 @@ impl Clock {
         if *self == Self::default() {
             return reading;
         }
-        let behind = i128::from(reading.as_micros()) - i128::from(self.offset_us);
-        let estimate = behind * MILLION / (MILLION + i128::from(self.drift_ppm));
+        let behind = reading.micros_after(Timestamp::from_micros(self.offset_us));
+        let estimate = behind - behind * i64::from(self.drift_ppm) / (MILLION + i64::from(self.drift_ppm));
         let mut time = u64::try_from(estimate - 2).unwrap_or(0);
         while self.read(Timestamp::from_micros(time)) < reading {
             time += 1;

@@ -10,6 +10,9 @@ use russula_proto::{ConnectionId, Group, Stage, coordinator, worker};
 /// Most connections that a worker may have: the strangers that it bears, and its coordinator.
 const WORKER_CONNECTIONS_MAX: usize = MAX_GREETINGS + 1;
 
+/// Most outputs that may follow one input.
+const OUTPUTS_MAX: usize = 10_000;
+
 impl World {
     pub(super) fn drain(&mut self, machine: MachineId) {
         match machine.index {
@@ -18,11 +21,24 @@ impl World {
         }
     }
 
+    /// Takes outputs until there are none; whether it came to that.
+    fn is_drained(&mut self, take: impl Fn(&mut Self) -> bool) -> bool {
+        for _ in 0..OUTPUTS_MAX {
+            if !take(self) {
+                return true;
+            }
+        }
+        self.breach(Promise::Rest, || format!("more than {OUTPUTS_MAX} outputs after one input"));
+        false
+    }
+
     // --- coordinators ---
 
     pub(super) fn drain_coordinator(&mut self, group: Group) {
         while !self.journal.is_down {
-            while self.take_coordinator_output(group) {}
+            if !self.is_drained(|world| world.take_coordinator_output(group)) {
+                return;
+            }
             let announced = &self.side(group).announced;
             let Some(&wire) = announced.iter().find(|wire| self.can_write(**wire, End::Dialer)) else {
                 return;
@@ -86,8 +102,10 @@ impl World {
                 self.say(speaker, Kind::Event, || trace::of_event(&event));
             }
             coordinator::Output::Wait(at) => {
-                self.check_coordinator(group, &coordinator::Output::Wait(at));
-                self.side_mut(group).wait = at;
+                if self.is_strict {
+                    self.check_coordinator(group, &coordinator::Output::Wait(at));
+                }
+                self.side_mut(group).wait = at.map(|at| self.orchestrator.when(at));
                 return false;
             }
         }
@@ -101,7 +119,7 @@ impl World {
                 self.note(Observation::Heard(host, *stage));
                 let ending = self.coordinator(group).peer(*index).ending.cloned();
                 if let (Stage::Ended, Some(ending)) = (stage, ending) {
-                    self.note(Observation::Learnt(host, ending));
+                    self.note(Observation::Learnt(host, Box::new(ending)));
                 }
             }
             coordinator::Event::Reached(milestone) => {
@@ -110,7 +128,7 @@ impl World {
             }
             coordinator::Event::Failed(failure) => {
                 self.write_failure(failure);
-                self.note(Observation::Failed(group, failure.clone()));
+                self.note(Observation::Failed(group, Box::new(failure.clone())));
             }
             coordinator::Event::Connected(_) => self.write_memories(group),
             coordinator::Event::Finished => self.note(Observation::Finished(group)),
@@ -164,7 +182,9 @@ impl World {
 
     pub(super) fn drain_worker(&mut self, id: HostId) {
         loop {
-            while self.take_worker_output(id) {}
+            if !self.is_drained(|world| world.take_worker_output(id)) {
+                return;
+            }
             let host = &self.side(id.group).hosts[id.index];
             let writable = host.announced.iter().find(|wire| self.can_write(**wire, End::Worker));
             let Some(&wire) = writable else { return };
@@ -227,8 +247,11 @@ impl World {
                 self.end_worker(id);
             }
             worker::Output::Wait(at) => {
-                self.check_worker(id, &worker::Output::Wait(at));
-                self.host_mut(id).wait = at;
+                if self.is_strict {
+                    self.check_worker(id, &worker::Output::Wait(at));
+                }
+                let host = self.host_mut(id);
+                host.wait = at.map(|at| host.clock.when(at));
                 return false;
             }
         }

@@ -128,7 +128,7 @@ pub struct Host {
     pub(super) recorded: Vec<u8>,
     /// Its coordinator has given it up.
     pub(super) is_dismissed: bool,
-    /// When the worker wants to be called, by its own clock.
+    /// When the worker wants to be called, in the time of the world.
     pub(super) wait: Option<Timestamp>,
 }
 
@@ -136,7 +136,7 @@ impl World {
     pub(super) fn new_host(&self, group: Group, index: u16, options: &GroupOptions) -> Host {
         let config = WorkerConfig {
             identity: Identity { run: options.run.parse().expect("a world's run id is valid"), group, index },
-            key: self.key.clone(),
+            key: self.key(),
             session: 1,
             work: Work::default(),
             programs: options.programs,

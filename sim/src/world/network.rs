@@ -5,7 +5,7 @@ use super::sniffer::Sniffer;
 use super::{HostId, Promise, Speaker, World, trace};
 use crate::model::{End, Observation};
 use russula_proto::wire::{CoordinatorMessage, WorkerMessage};
-use russula_proto::{ConnectionId, Timestamp, Traffic};
+use russula_proto::{ConnectionId, Link, Timestamp, Traffic};
 use std::time::Duration;
 
 /// How the network behaves.
@@ -75,11 +75,13 @@ pub(super) struct Wire {
 }
 
 /// What somebody says who is none of us.
-#[derive(Clone, Debug)]
-pub(super) struct Speech {
-    pub(super) says: Vec<u8>,
+#[derive(Debug, Default)]
+pub(crate) struct Speech {
+    pub(crate) says: Vec<u8>,
     /// From one byte to the next; zero: all at once.
-    pub(super) pace: Duration,
+    pub(crate) pace: Duration,
+    /// Goes on like a coordinator if it is let in.
+    pub(crate) link: Option<Box<Link>>,
 }
 
 /// One end of a connection, and what it sends.
@@ -92,7 +94,7 @@ pub(super) struct Stream {
     received_bytes: u64,
     last_arrival: Timestamp,
     /// What the socket has taken; the first `arrived` bytes have reached the other end.
-    taken: Vec<u8>,
+    pub(super) taken: Vec<u8>,
     arrived: usize,
     /// What somebody on the way does to the next bytes.
     pub(super) mangling: Option<Mangling>,
@@ -324,7 +326,7 @@ impl World {
         let from = stream.arrived;
         stream.arrived += len;
         if is_stranger && end == End::Dialer {
-            return;
+            return self.answer_stranger(wire, from..from + len);
         }
         if !is_open {
             // The answer to bytes that nobody waits for is a reset.

@@ -1,7 +1,8 @@
 //! The process of the coordinators: what it writes down, how it dies, and how another one takes over.
 
 use super::network::WireId;
-use super::{GroupOptions, Kind, Side, Speaker, World, both};
+use super::settle::both;
+use super::{GroupOptions, Kind, Side, Speaker, World};
 use crate::model::{End, Observation};
 use russula_proto::{
     Coordinator, CoordinatorConfig, Failure, Group, Memory, Repetition, RepetitionPhase, Takeover,
@@ -188,7 +189,7 @@ impl World {
             group,
             workers: options.workers,
             limits: options.coordinator,
-            key: self.key.clone(),
+            key: self.key(),
             session: SESSION,
             incarnation: self.journal.incarnation,
             work: None,

@@ -81,7 +81,7 @@ impl World {
             && let Some(program) = host.program.take()
         {
             let outcome = program.outcome(exit, now);
-            self.note(Observation::Ended(id, outcome.clone()));
+            self.note(Observation::Ended(id, Box::new(outcome.clone())));
             self.say(id, Kind::Program, || format!("the program ends, {exit}"));
             // A server that ends before it listens is told apart by whoever watches its port.
             let listens = matches!(program.script.starts, Starts::Listens);

@@ -1,11 +1,13 @@
-//! Whoever connects to a worker and is not its coordinator.
+//! Whoever connects to a worker and is not its coordinator: what it says, and what it says next if it is let in.
 
 use super::queue::Happening;
 use super::{HostId, World};
 use crate::model::End;
 use crate::world::network::{Speech, WireId};
 use russula_proto::noise::REQUEST_LEN;
+use russula_proto::wire::{CoordinatorMessage, Goal, Hello, Target, WorkerMessage};
 use russula_proto::{Entropy, Identity, Key, Link};
+use std::ops::Range;
 use std::time::Duration;
 
 /// What somebody does who is none of us. Nobody of them closes the connection.
@@ -47,33 +49,32 @@ impl Stranger {
 }
 
 impl Stranger {
-    /// What it says to the worker with this key and identity, and how long it takes from one byte to the next; zero:
-    /// all at once. `recorded` is what the coordinator said on its newest connection to the worker.
-    pub(crate) fn says(
+    /// What it says to the worker with this identity, whose key is the first of `keys`. `recorded` is what the
+    /// coordinator said on its newest connection to the worker.
+    pub(crate) fn speech(
         self,
-        key: &Key,
+        [key, other_key]: [&Key; 2],
         identity: &Identity,
         recorded: &[u8],
         entropy: Entropy,
-    ) -> (Vec<u8>, Duration) {
-        let request =
-            |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy).outgoing().to_vec();
-        let says = match self {
-            Self::Silent => vec![],
-            Self::Http => b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec(),
-            Self::Half => request(key, identity)[..20].to_vec(),
-            Self::Slow => entropy.repeat(2),
-            Self::Garbage => entropy.repeat(5),
-            Self::WrongKey => request(&Key::from_bytes(entropy), identity),
-            Self::WrongWorker => request(key, &Identity { index: identity.index + 1, ..identity.clone() }),
-            Self::Replay => recorded.to_vec(),
-            Self::GiantLength => {
-                let handshake = &recorded[..recorded.len().min(REQUEST_LEN)];
-                [handshake, &[0xff; 2]].concat()
+    ) -> Speech {
+        let dialed = |key: &Key, identity: &Identity| Link::dialed(key, identity, entropy);
+        match self {
+            Self::Silent => Speech::default(),
+            Self::Http => Speech::of(HTTP_REQUEST),
+            Self::Half => Speech::of(&dialed(key, identity).outgoing()[..20]),
+            Self::Slow => Speech { pace: Duration::from_secs(1), ..Speech::of(&entropy.repeat(2)) },
+            Self::Garbage => Speech::of(&entropy.repeat(5)),
+            Self::WrongKey => Speech::by(dialed(other_key, identity)),
+            Self::WrongWorker => {
+                Speech::by(dialed(key, &Identity { index: identity.index + 1, ..identity.clone() }))
             }
-        };
-        let pace = if self == Self::Slow { Duration::from_secs(1) } else { Duration::ZERO };
-        (says, pace)
+            Self::Replay => Speech::of(recorded),
+            Self::GiantLength => {
+                let request = &recorded[..recorded.len().min(REQUEST_LEN)];
+                Speech::of(&[request, &[0xff; 2]].concat())
+            }
+        }
     }
 }
 
@@ -81,20 +82,21 @@ impl World {
     /// A stranger connects to `host`.
     pub fn stranger(&mut self, host: HostId, stranger: Stranger) {
         let entropy = self.random.bytes();
-        let of_host = self.host_mut(host);
-        let (identity, recorded) = (of_host.config.identity.clone(), of_host.recorded.clone());
-        let (says, pace) = stranger.says(&self.key, &identity, &recorded, entropy);
-        self.dial(host, Some(Speech { says, pace }));
+        let identity = self.host_mut(host).config.identity.clone();
+        let recorded = self.host_mut(host).recorded.clone();
+        let keys = [&self.key(), &self.key_of(entropy)];
+        let speech = stranger.speech(keys, &identity, &recorded, entropy);
+        self.dial(host, Some(speech));
     }
 
     /// Somebody connects to `host` and sends `bytes`.
     pub fn intruder(&mut self, host: HostId, bytes: &[u8]) {
-        self.dial(host, Some(Speech { says: bytes.to_vec(), pace: Duration::ZERO }));
+        self.dial(host, Some(Speech::of(bytes)));
     }
 
     /// A stranger's connection stands: it says everything that it has to say.
     pub(super) fn speak(&mut self, wire: WireId, speech: &Speech) {
-        let Speech { says, pace } = speech;
+        let Speech { says, pace, .. } = speech;
         Self::take(&mut self.wires, wire, End::Dialer, says);
         let piece = if pace.is_zero() { says.len().max(1) } else { 1 };
         let mut at = self.now + self.network.latency;
@@ -103,4 +105,39 @@ impl World {
             at = at + *pace;
         }
     }
+
+    /// Bytes have come back to a stranger. Whoever has shown a key that is taken for the right one goes on like a
+    /// coordinator that wants to have everything stopped.
+    pub(super) fn answer_stranger(&mut self, wire: WireId, range: Range<usize>) {
+        let bytes = self.wire(wire).end(End::Worker).taken[range].to_vec();
+        let Some(speech) = &mut self.wire(wire).stranger else { return };
+        let Some(link) = &mut speech.link else { return };
+        let was_open = link.is_open();
+        if link.receive::<WorkerMessage>(&mut &bytes[..]).is_err() || was_open || !link.is_open() {
+            return;
+        }
+        let ticket = link.ticket();
+        link.send(&CoordinatorMessage::Hello(Hello { session: 666, epoch: 1, ticket, work: None }));
+        let target = Target::Stop;
+        link.send(&CoordinatorMessage::Goal(Goal { repetition: 99, program: 0, target, start_at: None }));
+        let says = link.outgoing().to_vec();
+        link.handle_sent(says.len());
+        self.speak(wire, &Speech::of(&says));
+    }
 }
+
+impl Speech {
+    /// These bytes, all at once.
+    fn of(says: &[u8]) -> Self {
+        Self { says: says.to_vec(), ..Self::default() }
+    }
+
+    /// The beginning of a handshake, which is gone on with if there is an answer.
+    fn by(mut link: Link) -> Self {
+        let says = link.outgoing().to_vec();
+        link.handle_sent(says.len());
+        Self { says, link: Some(Box::new(link)), ..Self::default() }
+    }
+}
+
+const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

@@ -63,10 +63,8 @@ impl World {
             }
         };
         for side in self.sides.iter().flatten() {
-            consider(side.wait.map(|at| self.orchestrator.when(at)));
-            for host in &side.hosts {
-                consider(host.wait.map(|at| host.clock.when(at)));
-            }
+            consider(side.wait);
+            side.hosts.iter().for_each(|host| consider(host.wait));
         }
         next
     }
@@ -125,7 +123,7 @@ impl World {
     }
 
     fn time_out(&mut self) {
-        let now = self.orchestrator_now();
+        let now = self.now;
         let mut due = vec![];
         for group in Group::ALL {
             let Some(side) = &self.sides[group as usize] else { continue };
@@ -133,7 +131,7 @@ impl World {
                 due.push(MachineId { group, index: None });
             }
             for (index, host) in side.hosts.iter().enumerate() {
-                if host.wait.is_some_and(|at| at <= host.clock.read(self.now)) {
+                if host.wait.is_some_and(|at| at <= now) {
                     due.push(MachineId { group, index: Some(index) });
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! group GROUP N [programs= run= version= ready= start= run-limit= stop= reconnect= attempt=
-//!                greeting= kill-grace= orphan=]      a coordinator and N workers
+//!                greeting= kill-grace= orphan= clocks=]     a coordinator and N workers
 //! network [latency=1ms] [split=whole|bytes|random]
 //! program HOST NUMBER [start=5ms] [run=1s] [for-ever] [exit=0] [stderr="..."] [ignores-term]
 //!                [never-listens] [fails=port-in-use|spawn]
@@ -16,8 +16,11 @@
 //! cut HOST / cut-unnoticed HOST / refuse HOST / accept HOST / hold HOST / release HOST
 //! crash HOST / restart HOST / shutdown HOST / lost HOST "reason"
 //! stranger HOST "bytes"
+//! attack HOST wrong-key|wrong-worker|replay|giant-length|slow
 //! identity HOST [run=] [group=] [index=]             who the worker is, before it is dialed
-//! other-version HOST
+//! other-key HOST
+//! vanish HOST / kill-program HOST                    the host loses its power; its program is killed
+//! crash-orchestrator / resume-orchestrator           another process takes the run over
 //! quietly COMMAND                                    what happens meanwhile is not shown
 //! hide messages|events|programs / show-all
 //! new-world                                          forgets everything
@@ -26,10 +29,10 @@
 
 use super::Scenario;
 use super::words::{Words, duration, number};
-use russula_proto::{Coordinator, Exit, Group, RepetitionPhase, StartFailure, Text, Timestamp};
+use russula_proto::{Coordinator, Exit, Group, Key, RepetitionPhase, StartFailure, Text, Timestamp};
 use sim::HostId;
 use sim::model::End;
-use sim::world::{GroupOptions, Hold, Kind, Script, Split, Starts};
+use sim::world::{Death, GroupOptions, Hold, Kind, Script, Split, Starts, Stranger};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -79,7 +82,28 @@ impl Scenario {
             }
             "stranger" => {
                 let host = words.host()?;
-                self.world.stranger(host, words.next("the bytes")?.as_bytes());
+                self.world.intruder(host, words.next("the bytes")?.as_bytes());
+                words.end()
+            }
+            "attack" => {
+                let host = words.host()?;
+                let stranger = match words.next("a stranger")?.as_str() {
+                    "wrong-key" => Stranger::WrongKey,
+                    "wrong-worker" => Stranger::WrongWorker,
+                    "replay" => Stranger::Replay,
+                    "giant-length" => Stranger::GiantLength,
+                    "slow" => Stranger::Slow,
+                    other => return Err(format!("no stranger {other:?}")),
+                };
+                self.world.stranger(host, stranger);
+                words.end()
+            }
+            "crash-orchestrator" => {
+                self.world.crash_orchestrator(Death::Killed);
+                words.end()
+            }
+            "resume-orchestrator" => {
+                self.world.resume_orchestrator();
                 words.end()
             }
             "quietly" => {
@@ -96,7 +120,7 @@ impl Scenario {
             }
             "hide" => self.hide(words),
             "show-all" => {
-                self.hidden = vec![Kind::Socket];
+                self.hidden = vec![Kind::Socket, Kind::Clock, Kind::Fault];
                 words.end()
             }
             "view" => self.view(words),
@@ -122,10 +146,15 @@ impl Scenario {
             "accept" => |s, host| s.world.refuse(host, false),
             "hold" => |s, host| s.world.hold(host, Hold::ALL),
             "release" => |s, host| s.world.release(host),
+            "kill-program" => |s, host| s.world.kill_program(host),
+            "vanish" => |s, host| s.world.vanish(host),
             "crash" => |s, host| s.world.crash(host),
             "restart" => |s, host| s.world.restart(host),
             "shutdown" => |s, host| s.world.shut_down(host),
-            "other-version" => |s, host| s.world.host(host).other_version = true,
+            "other-key" => |s, host| {
+                s.world.host(host).config.key = Key::from_bytes([8; Key::LEN]);
+                s.world.restart(host);
+            },
             _ => return Err("no such command".into()),
         };
         let host = words.host()?;
@@ -149,6 +178,7 @@ impl Scenario {
                 "reconnect" => coordinator.reconnect = duration(&value)?,
                 "attempt" => coordinator.attempt = duration(&value)?,
                 "greeting" => worker.greeting = duration(&value)?,
+                "clocks" => coordinator.clock_exchanges = number(&value)?,
                 "kill-grace" => worker.kill_grace = duration(&value)?,
                 "orphan" => worker.orphan = duration(&value)?,
                 _ => return Err(format!("no option {key:?}")),

@@ -6,7 +6,7 @@
 mod command;
 mod words;
 
-use sim::world::{Kind, World};
+use sim::world::{Breach, Kind, World};
 
 /// A world that is driven by lines of text.
 pub(crate) struct Scenario {
@@ -20,13 +20,20 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn new() -> Self {
-        Self { world: World::traced(0), shown: 0, out: String::new(), hidden: vec![Kind::Socket] }
+        let mut world = World::traced(0);
+        world.records = true;
+        Self { world, shown: 0, out: String::new(), hidden: vec![Kind::Socket, Kind::Clock, Kind::Fault] }
     }
 
     /// What happened since the last call.
     pub(crate) fn take_log(&mut self) -> String {
         self.copy_log();
         std::mem::take(&mut self.out)
+    }
+
+    /// What did not hold of the caller's contract.
+    pub(crate) fn breaches(&self) -> &[Breach] {
+        &self.world.breaches
     }
 
     fn copy_log(&mut self) {

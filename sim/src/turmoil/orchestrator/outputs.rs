@@ -97,7 +97,7 @@ impl Process {
                 record.note(Observation::Heard(host, *stage));
                 let ending = self.sides[at].coordinator.peer(*index).ending.cloned();
                 if let (Stage::Ended, Some(ending)) = (stage, ending) {
-                    record.note(Observation::Learnt(host, ending));
+                    record.note(Observation::Learnt(host, Box::new(ending)));
                 }
             }
             Event::Reached(milestone) => {
@@ -106,7 +106,7 @@ impl Process {
             }
             Event::Failed(failure) => {
                 self.desk.journal.borrow_mut().write_failure(failure);
-                record.note(Observation::Failed(group, failure.clone()));
+                record.note(Observation::Failed(group, Box::new(failure.clone())));
             }
             Event::Connected(_) => {
                 self.desk.journal.borrow_mut().write_memories(&self.sides[at].coordinator);

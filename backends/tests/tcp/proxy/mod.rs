@@ -1,18 +1,20 @@
 //! A path that can break: a small TCP proxy between a coordinator and one worker.
 //!
-//! Each connection is forwarded by a thread of its own, and each can have one fault, which strikes when an
-//! exact number of bytes has been forwarded in one direction.
+//! Each connection is forwarded and recorded by a thread of its own. A fault strikes when an exact number of bytes has
+//! been forwarded in one direction, or at the word of the test.
+
+mod connection;
 
 use crate::common::PATIENCE;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use connection::{Connection, Line};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::sockopt;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Which way bytes go.
@@ -24,6 +26,13 @@ pub(crate) enum Direction {
     Down,
 }
 
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Coordinator,
+    Worker,
+}
+
 /// What happens to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strike {
@@ -31,8 +40,12 @@ pub(crate) enum Strike {
     End,
     /// Both sides see a reset.
     Reset,
-    /// Nothing more is forwarded in the fault's direction before [`Proxy::release`].
+    /// Nothing more is forwarded in the fault's direction, or in both, before [`Proxy::release`].
     Stall,
+    /// One bit of the next byte in the fault's direction is changed.
+    Flip,
+    /// The connection is half open: this end has lost it, and the other one sees a reset only when it says something.
+    Forgotten(End),
 }
 
 /// What happens to a connection when `after_len` bytes have been forwarded in `direction`.
@@ -65,6 +78,22 @@ impl Path {
     }
 }
 
+/// The bytes of one connection as they were forwarded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recording {
+    pub(crate) up: Vec<u8>,
+    pub(crate) down: Vec<u8>,
+}
+
+impl Recording {
+    pub(crate) fn of(&self, direction: Direction) -> &Vec<u8> {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+}
+
 /// Forwards connections until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -75,9 +104,7 @@ pub(crate) struct Proxy {
 struct Shared {
     worker: SocketAddr,
     path: Path,
-    connections: AtomicU32,
-    up_len: AtomicUsize,
-    down_len: AtomicUsize,
+    lines: Mutex<Vec<Arc<Line>>>,
     /// A connection that stalls says so.
     stalls: Sender<()>,
     /// Readable once stalls are over.
@@ -98,9 +125,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             worker,
             path,
-            connections: AtomicU32::new(0),
-            up_len: AtomicUsize::new(0),
-            down_len: AtomicUsize::new(0),
+            lines: Mutex::default(),
             stalls: stalled,
             released: eventfd(0, EventfdFlags::empty()).unwrap(),
             is_closing: AtomicBool::new(false),
@@ -112,12 +137,23 @@ impl Proxy {
 
     /// How many connections there were.
     pub(crate) fn connections(&self) -> u32 {
-        self.shared.connections.load(Ordering::SeqCst)
+        u32::try_from(self.shared.lines.lock().unwrap().len()).unwrap()
+    }
+
+    /// What was forwarded over each connection so far.
+    pub(crate) fn recordings(&self) -> Vec<Recording> {
+        self.shared.lines.lock().unwrap().iter().map(|line| line.recording()).collect()
     }
 
     /// Bytes forwarded in `direction` over all connections.
     pub(crate) fn forwarded_len(&self, direction: Direction) -> usize {
-        self.shared.forwarded(direction).load(Ordering::SeqCst)
+        self.recordings().iter().map(|recording| recording.of(direction).len()).sum()
+    }
+
+    /// Strikes the newest connection, whatever it is doing.
+    pub(crate) fn strike(&self, strike: Strike) {
+        let lines = self.shared.lines.lock().unwrap();
+        lines.last().expect("there is a connection").strike(strike);
     }
 
     /// Waits until a connection stalls.
@@ -146,21 +182,17 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Shared {
-    fn forwarded(&self, direction: Direction) -> &AtomicUsize {
-        match direction {
-            Direction::Up => &self.up_len,
-            Direction::Down => &self.down_len,
-        }
-    }
-}
-
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     while let Ok((coordinator, _)) = listener.accept() {
         if shared.is_closing.load(Ordering::SeqCst) {
             return;
         }
-        let nth = shared.connections.fetch_add(1, Ordering::SeqCst);
+        let line = Arc::new(Line::new());
+        let nth = {
+            let mut lines = shared.lines.lock().unwrap();
+            lines.push(line.clone());
+            u32::try_from(lines.len() - 1).unwrap()
+        };
         // A worker that is gone is what the coordinator sees then: its connection is closed.
         let Ok(worker) = TcpStream::connect(shared.worker) else { continue };
         if shared.path.has_tiny_buffers {
@@ -170,7 +202,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             stream.set_nodelay(true).unwrap();
         }
         let fault = (shared.path.fault_of)(nth);
-        let connection = Connection { coordinator, worker, fault, shared: shared.clone() };
+        let connection = Connection { coordinator, worker, fault, line, shared: shared.clone() };
         // A side that has gone away ends the connection, whatever the system calls it.
         thread::spawn(move || drop(connection.forward()));
     }
@@ -180,87 +212,4 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn shrink_buffers(socket: impl std::os::fd::AsFd) {
     sockopt::set_socket_recv_buffer_size(&socket, 1).unwrap();
     sockopt::set_socket_send_buffer_size(&socket, 1).unwrap();
-}
-
-struct Connection {
-    coordinator: TcpStream,
-    worker: TcpStream,
-    fault: Option<Fault>,
-    shared: Arc<Shared>,
-}
-
-impl Connection {
-    /// Forwards both ways until both sides have ended, or the fault ends it.
-    fn forward(mut self) -> io::Result<()> {
-        let mut open = vec![Direction::Up, Direction::Down];
-        let mut forwarded_len = [0, 0];
-        let mut buffer = vec![0; self.shared.path.chunk_len];
-        while !open.is_empty() {
-            let due = self.fault.filter(|fault| forwarded_len[fault.direction as usize] == fault.after_len);
-            let stalled = match due.map(|fault| fault.strike) {
-                None => None,
-                Some(Strike::End) => return self.end(),
-                Some(Strike::Reset) => return self.reset(),
-                Some(Strike::Stall) => {
-                    // Nobody listens where the stall is not what the test waits for.
-                    let _ = self.shared.stalls.send(());
-                    due.map(|fault| fault.direction)
-                }
-            };
-            let Some(direction) = self.wait(&open, stalled)? else {
-                self.fault = None;
-                continue;
-            };
-            let at_most = match self.fault {
-                Some(fault) if fault.direction == direction => {
-                    (fault.after_len - forwarded_len[direction as usize]).min(buffer.len())
-                }
-                Some(_) | None => buffer.len(),
-            };
-            let (mut from, mut to) = self.ends(direction);
-            let len = from.read(&mut buffer[..at_most])?;
-            if len == 0 {
-                to.shutdown(Shutdown::Write)?;
-                open.retain(|open| *open != direction);
-                continue;
-            }
-            to.write_all(&buffer[..len])?;
-            forwarded_len[direction as usize] += len;
-            self.shared.forwarded(direction).fetch_add(len, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    fn ends(&self, direction: Direction) -> (&TcpStream, &TcpStream) {
-        match direction {
-            Direction::Up => (&self.coordinator, &self.worker),
-            Direction::Down => (&self.worker, &self.coordinator),
-        }
-    }
-
-    /// A direction that has something to forward; `None` once the stall is over.
-    fn wait(&self, open: &[Direction], stalled: Option<Direction>) -> io::Result<Option<Direction>> {
-        let flowing: Vec<Direction> = open.iter().copied().filter(|open| Some(*open) != stalled).collect();
-        let mut fds: Vec<PollFd<'_>> =
-            flowing.iter().map(|open| PollFd::new(self.ends(*open).0, PollFlags::IN)).collect();
-        if stalled.is_some() {
-            fds.push(PollFd::new(&self.shared.released, PollFlags::IN));
-        }
-        poll(&mut fds, None)?;
-        let ready = fds.iter().position(|fd| !fd.revents().is_empty());
-        Ok(ready.and_then(|at| flowing.get(at).copied()))
-    }
-
-    fn end(self) -> io::Result<()> {
-        self.coordinator.shutdown(Shutdown::Both)?;
-        self.worker.shutdown(Shutdown::Both)
-    }
-
-    /// Closing a socket that lingers for no time sends a reset.
-    fn reset(self) -> io::Result<()> {
-        for stream in [&self.coordinator, &self.worker] {
-            sockopt::set_socket_linger(stream, Some(std::time::Duration::ZERO))?;
-        }
-        Ok(())
-    }
 }

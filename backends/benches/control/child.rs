@@ -1,0 +1,66 @@
+//! Processes of the benchmark: this program, started again with other arguments.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// A process that ends when this is dropped.
+pub(crate) struct Child {
+    child: std::process::Child,
+    /// The process ends when it does.
+    lifeline: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Child {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let own_path = std::env::current_exe().expect("a program has a path");
+        let mut command = Command::new(own_path);
+        let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it is this program");
+        let (lifeline, stdout) = (child.stdin.take(), child.stdout.take().expect("a pipe"));
+        Self { child, lifeline, stdout: BufReader::new(stdout) }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a pipe can be read");
+        assert!(line.ends_with('\n'), "the process ended");
+        line.trim().to_owned()
+    }
+
+    /// Time that it has spent on a processor (`/proc/PID/schedstat`, in `proc_pid_schedstat(5)` nanoseconds).
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        // It is our child, and it ends with its stdin.
+        let _ = self.child.wait();
+    }
+}
+
+/// Time that this process has spent on a processor.
+pub(crate) fn own_cpu_time() -> Duration {
+    cpu_time("self")
+}
+
+fn cpu_time(pid: &str) -> Duration {
+    let path = format!("/proc/{pid}/schedstat");
+    let text = std::fs::read_to_string(path).expect("the process is there");
+    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).expect("a number");
+    Duration::from_nanos(nanos)
+}
+
+/// Has this process end when whoever started it closes its stdin, or ends itself.
+pub(crate) fn end_with_stdin() {
+    std::thread::spawn(|| {
+        // Nobody writes to it.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+}
