@@ -274,3 +274,6 @@ impl Model {
         self.hosts.entry(*host).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;
