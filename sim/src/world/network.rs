@@ -307,12 +307,15 @@ impl World {
 
     pub(super) fn answer(&mut self, wire: WireId, is_accepted: bool) {
         let host = self.wire(wire).host;
+        if !self.wire(wire).end(End::Dialer).is_open {
+            return;
+        }
         if let Some(speech) = self.wire(wire).stranger.take() {
             self.speak(wire, &speech);
             self.wire(wire).stranger = Some(speech);
             return;
         }
-        if !self.is_current(wire) || !self.wire(wire).end(End::Dialer).is_open {
+        if !self.is_current(wire) {
             return;
         }
         let entropy = self.random.bytes();
@@ -330,13 +333,13 @@ impl World {
         let stream = self.wire(wire).end(end.other());
         let from = stream.arrived;
         stream.arrived += len;
-        if is_stranger && end == End::Dialer {
-            return self.answer_stranger(wire, from..from + len);
-        }
         if !is_open {
             // The answer to bytes that nobody waits for is a reset.
             self.schedule(self.now + self.network.latency, Happening::Resets(wire, end.other()));
             return;
+        }
+        if is_stranger && end == End::Dialer {
+            return self.answer_stranger(wire, from..from + len);
         }
         self.wire(wire).end(end).received_bytes += len as u64;
         if !is_stranger {
