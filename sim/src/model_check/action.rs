@@ -1,6 +1,7 @@
 //! What can happen next in a state of the model.
 
 use super::host::{Life, Program};
+use super::mutation::Mutation;
 use super::world::World;
 use russula_proto::{Exit, Group, StartFailure, Timestamp};
 use std::fmt;
@@ -88,8 +89,11 @@ impl World {
         for place in self.places() {
             self.actions_of_host(place, &mut actions);
         }
-        self.add_due(&mut actions);
-        if actions.iter().all(|action| action.is_vain()) {
+        let has_clocks = self.mutation != Mutation::StopsClocks;
+        if has_clocks {
+            self.add_due(&mut actions);
+        }
+        if has_clocks && actions.iter().all(|action| action.is_vain()) {
             actions.push(Action::LongTime);
         }
         if self.faults_left > 0 {
@@ -126,7 +130,7 @@ impl World {
             Action::Ended(place) => self.end_program(place.side(), place.host(), Exit::Code(0)),
             Action::Stopped(place) => self.end_program(place.side(), place.host(), Exit::Signal(15)),
             Action::Restart(place) => {
-                let has_new_session = self.mutation != super::Mutation::KeepsSession;
+                let has_new_session = self.mutation != Mutation::KeepsSession;
                 self.host_mut(place).restart(has_new_session);
             }
             Action::CoordinatorTime(side) => self.let_coordinator_time_pass(side),
@@ -157,9 +161,9 @@ impl World {
             }
             Fault::Refuse(place) => self.refuse(place),
             Fault::KillCoordinators => self.replace_coordinators(),
-            Fault::KillWorker(place) => self.host_mut(place).kill(Life::Down),
+            Fault::KillWorker(place) => self.kill(place, Life::Down),
             Fault::LoseHost(place) => {
-                self.host_mut(place).kill(Life::Lost);
+                self.kill(place, Life::Lost);
                 let coordinator = &mut self.sides[place.side()].coordinator;
                 coordinator.handle_host_lost(place.host(), "the instance was terminated", now);
             }
@@ -320,6 +324,11 @@ impl World {
     }
 
     // --- small things ---
+
+    fn kill(&mut self, place: Place, life: Life) {
+        let mutation = self.mutation;
+        self.host_mut(place).kill(life, mutation);
+    }
 
     fn refuse(&mut self, place: Place) {
         self.host_mut(place).is_dialed = false;

@@ -1,5 +1,6 @@
 //! A worker's host in the model: the worker, its program, and the connections to it.
 
+use super::mutation::Mutation;
 use super::wire::Wire;
 use russula_proto::{ConnectionId, Exit, Outcome, Text, Timestamp, Worker, WorkerConfig};
 use std::hash::{Hash, Hasher};
@@ -78,10 +79,12 @@ impl Host {
     }
 
     /// The worker dies, and its program with it.
-    pub(super) fn kill(&mut self, life: Life) {
+    pub(super) fn kill(&mut self, life: Life, mutation: Mutation) {
         self.life = life;
         self.worker = None;
-        self.program = Program::None;
+        if mutation != Mutation::LeavesPrograms {
+            self.program = Program::None;
+        }
         (self.is_to_run, self.newest_epoch) = (false, 0);
         self.has_forgotten |= self.starts > 0;
         self.wires.iter_mut().for_each(Wire::close_worker);

@@ -135,6 +135,8 @@ impl World {
             | Mutation::KeepsSession
             | Mutation::StartsWhenReady
             | Mutation::NeverStopsPrograms
+            | Mutation::LeavesPrograms
+            | Mutation::StopsClocks
             | Mutation::TellsAnotherOutcome => self.asked,
         };
         self.sides.iter_mut().for_each(|side| side.replace_coordinator(self.now));
@@ -165,6 +167,8 @@ impl World {
             | Mutation::KeepsSession
             | Mutation::StartsWhenReady
             | Mutation::NeverStopsPrograms
+            | Mutation::LeavesPrograms
+            | Mutation::StopsClocks
             | Mutation::TellsAnotherOutcome => side.coordinator.memories().collect(),
         };
         let phase = match (&self.repetition, self.mutation) {
@@ -306,6 +310,8 @@ impl World {
             | Mutation::KeepsSession
             | Mutation::StartsWhenReady
             | Mutation::NeverStopsPrograms
+            | Mutation::LeavesPrograms
+            | Mutation::StopsClocks
             | Mutation::TakesOverBlindly => outcome,
         };
         if let Some(worker) = &mut host.worker {
