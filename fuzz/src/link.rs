@@ -7,8 +7,8 @@ use crate::input::{Input, noise};
 use crate::messages;
 use crate::strangers::Differs;
 use russula_proto::link::MAX_OUTGOING_LEN;
-use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN};
-use russula_proto::wire::{self, LENGTH_PREFIX_LEN, WorkerMessage};
+use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN, TAG_LEN};
+use russula_proto::wire::{self, LENGTH_PREFIX_LEN, MAX_FRAME_LEN, WorkerMessage};
 use russula_proto::{Group, Link, LinkError};
 
 /// Opens a connection and does with it what `data` describes.
@@ -171,6 +171,7 @@ impl End {
             }
         }
         assert_eq!(self.link.traffic().received_bytes, self.arrived.len() as u64);
+        assert!(self.link.buffered() <= MAX_FRAME_LEN, "{} bytes held", self.link.buffered());
         self.check(peer, is_same);
     }
 
@@ -206,6 +207,3 @@ fn piece(bytes: &[u8], at: usize, len: usize) -> Vec<u8> {
     let at = at.min(bytes.len());
     bytes[at..bytes.len().min(at + len)].to_vec()
 }
-
-/// Length of the code that seals a message: the one of Poly1305.
-const TAG_LEN: usize = 16;
