@@ -214,7 +214,7 @@ impl<'a> Execution<'a> {
         // Who has begun to stop the servers has had the user's word for it.
         let is_past_pause = left.is_some_and(|left| left.takeover.phase > RepetitionPhase::RunningClients);
         repetition.hold_servers(self.pause.is_on() && !is_past_pause);
-        let mut what = "preparing".to_owned();
+        let mut what = self.describe(repetition.phase()).unwrap_or_default();
         self.progress.repetition(turn, driver, &what);
         loop {
             for phase in self.advance(&mut repetition) {

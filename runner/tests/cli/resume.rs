@@ -48,14 +48,14 @@ impl Bench {
 
     /// Makes the orchestrator wait for ever where it is about to write `name`, whose content goes to a file beside it
     /// first.
-    fn block_writing(&self, orchestrator: &Running, name: &str) -> PathBuf {
+    pub(crate) fn block_writing(&self, orchestrator: &Running, name: &str) -> PathBuf {
         let path = self.run_directory().join(format!(".{name}.{}.new", orchestrator.pid()));
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
         path
     }
 
     /// Lets the orchestrator, which waits there, write `name` after all.
-    fn unblock_writing(&self, pipe: &Path, name: &str) {
+    pub(crate) fn unblock_writing(&self, pipe: &Path, name: &str) {
         let mut content = String::new();
         fs::File::open(pipe).and_then(|mut pipe| pipe.read_to_string(&mut content)).expect("read");
         // The pipe has become the file, and is replaced by what should be one.

@@ -138,6 +138,7 @@ fn twice_in_the_same_repetition() {
     kill(orchestrator);
     let resumed = bench.resume(&[]);
     workers.client.expect_log_count("coordinator attached", 2);
+    resumed.expect_stderr("1/4 one round 1 running clients (1)");
     bench.open_gate("client-runs");
     bench.expect_at_gate("server-stops-one");
     kill(resumed);
@@ -182,6 +183,25 @@ fn a_local_run() {
         assert_eq!(lives, 2, "what the worker of the orchestrator that died has said is kept: {log}");
     }
     bench.resume(&[]).end().expect_code(2);
+}
+
+/// Everything was measured, and nobody has written that the run is over.
+#[test]
+fn a_local_run_whose_last_repetition_is_over() {
+    let bench = bench(SERVER, CLIENT, &["server-starts"]);
+    let running = bench.local(&["--driver", "one", "--driver", "two"]);
+    bench.open_gate("client-runs-one");
+    bench.expect_at_gate("client-runs-two");
+    let summary = bench.block_writing(&running, "summary.json");
+    bench.open_gate("client-runs-two");
+    running.expect_stderr("2/2 two ok after");
+    bench.block_writing(&running, "state.json");
+    bench.unblock_writing(&summary, "summary.json");
+    kill(running);
+    bench.resume(&[]).end().expect_code(0);
+    assert_eq!(statuses(&bench.summary()), ["ok", "ok"]);
+    assert!(bench.starts().into_values().eq([1; 4]));
+    expect_tidy(&bench);
 }
 
 /// The embedded driver is this program under other names, which are there as long as the run goes on.
