@@ -3,7 +3,7 @@
 use super::first_failure::FirstFailure;
 use super::pause::Pause;
 use super::record::Record;
-use super::takeover::{Journal, RunState, UnderWay};
+use super::takeover::{self, Journal, RunState, UnderWay};
 use super::together;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
@@ -202,7 +202,7 @@ impl<'a> Execution<'a> {
         };
         if let Some(left) = left {
             self.progress.message(&format!("Taking over repetition {number} of {driver}."));
-            started = earlier(started, &left.started);
+            started = takeover::moment_of(&left.started).unwrap_or(started);
             if !self.hosts.outlive_the_orchestrator() {
                 let lost = "the orchestrator died, and with it the workers on its machine and what they ran";
                 self.sum_up_lost(turn, lost, started.elapsed());
@@ -214,7 +214,7 @@ impl<'a> Execution<'a> {
         // Who has begun to stop the servers has had the user's word for it.
         let is_past_pause = left.is_some_and(|left| left.takeover.phase > RepetitionPhase::RunningClients);
         repetition.hold_servers(self.pause.is_on() && !is_past_pause);
-        let mut what = "preparing".to_owned();
+        let mut what = self.describe(repetition.phase()).unwrap_or_default();
         self.progress.repetition(turn, driver, &what);
         loop {
             for phase in self.advance(&mut repetition) {
@@ -332,7 +332,8 @@ impl<'a> Execution<'a> {
     /// Says in the summary why not every repetition has had its turn.
     fn note_early_end(&mut self, number: u32, total: u32) {
         if number < total {
-            let reason = self.last_error.take().unwrap_or_default();
+            let users_wish = || Verdict::interrupted().error.filter(|_| self.interrupted);
+            let reason = self.last_error.take().or_else(users_wish).unwrap_or_default();
             self.verdict.error = Some(format!("ended after {number} of {total} repetitions: {reason}"));
         }
     }
@@ -390,12 +391,14 @@ impl<'a> Execution<'a> {
         self.keep(turn, summary, verdict);
     }
 
-    /// Nobody can say any more what became of a repetition.
+    /// Nobody can say any more what became of a repetition; why is told unless it had ended badly before.
     fn sum_up_lost(&mut self, turn: Turn, reason: &str, duration: Duration) {
         collect::repair(self.plan, turn, self.hosts, self.directory);
-        let verdict = Verdict::infrastructure(reason.to_owned());
+        let verdict = self.inherited.take().unwrap_or_else(|| Verdict::infrastructure(reason.to_owned()));
         let driver = &self.plan.drivers[usize::from(turn.driver)].name;
-        self.progress.message(&format!("error: {driver}: {reason}"));
+        if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
+            self.progress.message(&format!("error: {driver}: {error}"));
+        }
         let lost = RepetitionSummary {
             error: verdict.error.clone(),
             ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())
@@ -472,13 +475,4 @@ impl<'a> Execution<'a> {
         }
         Ok((self.verdict, self.record))
     }
-}
-
-/// The moment on our clock when `started`, by the time of the day, was; `now` if that makes no sense.
-fn earlier(now: Instant, started: &str) -> Instant {
-    let since = started
-        .parse()
-        .ok()
-        .and_then(|at: jiff::Timestamp| Duration::try_from(jiff::Timestamp::now().duration_since(at)).ok());
-    since.and_then(|since| now.checked_sub(since)).unwrap_or(now)
 }

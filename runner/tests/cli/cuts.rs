@@ -146,7 +146,7 @@ fn again_and_again_from_the_beginning_to_the_end() {
     }
     let bench = Bench::new();
     let running = bench.start(bench.command(&["local"]));
-    let cuts = cut_until_the_end(&bench, running, Duration::from_millis(40), Duration::from_secs(60));
+    let cuts = cut_until_the_end(&bench, running, Duration::from_millis(200), Duration::from_secs(60));
     assert!(cuts > 10, "{cuts}");
     let repetition = bench.summary()["drivers"][0]["repetitions"][0].clone();
     expect_disturbed(&repetition);
@@ -169,7 +169,7 @@ fn again_and_again_in_every_repetition() {
     all.extend(["--driver-dir".as_ref(), drivers.as_os_str()]);
     all.extend(["--driver", "mine", "--driver", "embedded", "--repeat", "2"].map(OsStr::new));
     let running = bench.start(bench.command(&all));
-    cut_until_the_end(&bench, running, Duration::from_millis(100), Duration::from_secs(60));
+    cut_until_the_end(&bench, running, Duration::from_millis(200), Duration::from_secs(60));
     expect_all_ok(&bench, 2, 2);
     assert_eq!(bench.starts().into_values().collect::<Vec<_>>(), [1; 10], "five hosts, twice");
     let clients = bench.summary()["drivers"][1]["repetitions"][0]["clients"].clone();
@@ -205,6 +205,6 @@ fn with_the_drivers_of_netbench() {
         all.extend(["--driver", driver].map(OsStr::new));
     }
     let running = bench.start(bench.command(&all));
-    cut_until_the_end(&bench, running, Duration::from_millis(100), STOCK_PATIENCE);
+    cut_until_the_end(&bench, running, Duration::from_millis(250), STOCK_PATIENCE);
     expect_all_ok(&bench, 4, 1);
 }

@@ -3,6 +3,9 @@
 //! The drivers of these tests are shell scripts; those that have to work call the embedded driver. Each test has a
 //! directory of its own, which also marks its processes: when a test ends, none may be left.
 //!
+//! Connections are destroyed by `ss -K`, which takes root and iproute2; the tests that need it say on stderr that they
+//! were skipped where it does not work.
+//!
 //! With `NETBENCH_STOCK_DIR` set to a directory that holds the programs of netbench, they are tested as well.
 #![cfg(target_os = "linux")]
 
@@ -22,6 +25,7 @@ mod paths;
 #[allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "it is the file of the backends' tests, which use all of it"
 )]
 mod proxy;

@@ -48,14 +48,14 @@ impl Bench {
 
     /// Makes the orchestrator wait for ever where it is about to write `name`, whose content goes to a file beside it
     /// first.
-    fn block_writing(&self, orchestrator: &Running, name: &str) -> PathBuf {
+    pub(crate) fn block_writing(&self, orchestrator: &Running, name: &str) -> PathBuf {
         let path = self.run_directory().join(format!(".{name}.{}.new", orchestrator.pid()));
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
         path
     }
 
     /// Lets the orchestrator, which waits there, write `name` after all.
-    fn unblock_writing(&self, pipe: &Path, name: &str) {
+    pub(crate) fn unblock_writing(&self, pipe: &Path, name: &str) {
         let mut content = String::new();
         fs::File::open(pipe).and_then(|mut pipe| pipe.read_to_string(&mut content)).expect("read");
         // The pipe has become the file, and is replaced by what should be one.
@@ -86,6 +86,7 @@ pub(crate) fn expect_complete(bench: &Bench, workers: Workers) {
         assert_eq!(repetitions.len(), 2, "{summary:#}");
         for repetition in repetitions {
             assert_eq!((&repetition["status"], &repetition["error"]), (&"ok".into(), &Value::Null));
+            assert!(repetition["duration_s"].as_f64() < summary["duration_s"].as_f64(), "{summary:#}");
             assert_eq!(repetition["clients"][0]["exit_code"], 0, "{repetition:#}");
             assert!(repetition["servers"][0]["duration_s"].as_f64() > Some(0.0), "{repetition:#}");
         }

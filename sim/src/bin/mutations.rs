@@ -20,6 +20,9 @@ struct Arguments {
     /// So many seeds for each.
     #[arg(long, default_value_t = 3000)]
     count: u64,
+    /// What the machines run in, as `sim` knows it.
+    #[arg(long, default_value = "memory")]
+    engine: String,
 }
 
 fn main() -> ExitCode {
@@ -35,14 +38,15 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let workshop = Workshop::open()?;
-    let sound = workshop.sweep(arguments.count)?;
+    let sweep = || workshop.sweep(arguments);
+    let sound = sweep()?;
     if !sound.is_empty() {
         return Err(format!("the core breaks rules without a mutation: {}", list(&sound)).into());
     }
     println!("without a mutation nothing is found");
     let mut missed = 0;
     for mutation in MUTATIONS.iter().filter(|mutation| mutation.name.contains(&arguments.name)) {
-        let found = workshop.with(mutation, || workshop.sweep(arguments.count))?;
+        let found = workshop.with(mutation, sweep)?;
         let is_caught = found.contains_key(mutation.caught_by);
         let verdict = if is_caught { "caught" } else { "MISSED" };
         println!("{verdict}  {}: {} (expected {})", mutation.name, list(&found), mutation.caught_by);
@@ -95,7 +99,7 @@ impl Workshop {
     }
 
     /// Builds what is there and sweeps; returns how many runs broke each rule.
-    fn sweep(&self, count: u64) -> Result<BTreeMap<String, u64>, Failure> {
+    fn sweep(&self, arguments: &Arguments) -> Result<BTreeMap<String, u64>, Failure> {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let build = Command::new(cargo)
             .args(["build", "--quiet", "--offline", "--profile", "mutations", "-p", "sim", "--bin", "sim"])
@@ -107,7 +111,7 @@ impl Workshop {
             return Err("it does not build".into());
         }
         let sweep = Command::new(self.target.join("mutations/sim"))
-            .args(["--count", &count.to_string()])
+            .args(["--engine", &arguments.engine, "--count", &arguments.count.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;

@@ -1,11 +1,10 @@
 //! What can happen next in a state of the model.
 
 use super::host::{Life, Program};
+use super::mutation::Mutation;
 use super::world::World;
-use russula_proto::{Exit, Group, StartFailure, Timestamp};
+use russula_proto::{Exit, Group, StartFailure};
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 /// A host: the number of its group, and its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,32 +73,7 @@ pub enum Fault {
     WorkerLimit(Place),
 }
 
-/// Whatever is due within it happens in any order with the rest; a longer time passes only when nothing else is
-/// to happen, or as a fault.
-const SHORT: Duration = Duration::from_secs(1);
-
 impl World {
-    /// Everything that can happen, in an order that is always the same.
-    pub(super) fn actions(&self) -> Vec<Action> {
-        if self.is_at_end() || self.breach.is_some() {
-            return vec![];
-        }
-        let mut actions = vec![];
-        for place in self.places() {
-            self.actions_of_host(place, &mut actions);
-        }
-        self.add_due(&mut actions);
-        if actions.iter().all(|action| action.is_vain()) {
-            actions.push(Action::LongTime);
-        }
-        if self.faults_left > 0 {
-            let mut faults = vec![];
-            self.add_faults(&actions, &mut faults);
-            actions.extend(faults.into_iter().map(Action::Fault));
-        }
-        actions
-    }
-
     /// Lets `action` happen, and everything that follows from it at once.
     pub(super) fn act(&mut self, action: Action) {
         let now = self.now;
@@ -126,7 +100,7 @@ impl World {
             Action::Ended(place) => self.end_program(place.side(), place.host(), Exit::Code(0)),
             Action::Stopped(place) => self.end_program(place.side(), place.host(), Exit::Signal(15)),
             Action::Restart(place) => {
-                let has_new_session = self.mutation != super::Mutation::KeepsSession;
+                let has_new_session = self.mutation != Mutation::KeepsSession;
                 self.host_mut(place).restart(has_new_session);
             }
             Action::CoordinatorTime(side) => self.let_coordinator_time_pass(side),
@@ -157,9 +131,9 @@ impl World {
             }
             Fault::Refuse(place) => self.refuse(place),
             Fault::KillCoordinators => self.replace_coordinators(),
-            Fault::KillWorker(place) => self.host_mut(place).kill(Life::Down),
+            Fault::KillWorker(place) => self.kill(place, Life::Down),
             Fault::LoseHost(place) => {
-                self.host_mut(place).kill(Life::Lost);
+                self.kill(place, Life::Lost);
                 let coordinator = &mut self.sides[place.side()].coordinator;
                 coordinator.handle_host_lost(place.host(), "the instance was terminated", now);
             }
@@ -177,154 +151,21 @@ impl World {
         }
     }
 
-    // --- what can happen ---
-
-    fn actions_of_host(&self, place: Place, actions: &mut Vec<Action>) {
-        let host = self.host(place);
-        if host.is_dialed {
-            let attempt =
-                if host.life == Life::Up { Action::Connect(place) } else { Action::FindNobody(place) };
-            actions.push(attempt);
-        }
-        for (index, wire) in (0..).zip(&host.wires) {
-            let (to_worker, to_dialer) = (&wire.to_worker.messages, &wire.to_dialer.messages);
-            if wire.is_worker_open && (!to_worker.is_empty() || !wire.is_dialer_open) {
-                actions.push(Action::ToWorker(place, index));
-            }
-            if wire.is_dialer_open && (!to_dialer.is_empty() || !wire.is_worker_open) {
-                actions.push(Action::ToCoordinator(place, index));
-            }
-            if !wire.is_dialer_open && !to_worker.is_empty() {
-                actions.push(Action::LoseToWorker(place, index));
-            }
-            if !wire.is_worker_open && !to_dialer.is_empty() {
-                actions.push(Action::LoseToCoordinator(place, index));
-            }
-        }
-        match host.program {
-            Program::None => {}
-            Program::Starting => actions.push(Action::Started(place)),
-            Program::Running if self.group(place) == Group::Client => actions.push(Action::Ended(place)),
-            Program::Running => {}
-            Program::Stopping => actions.push(Action::Stopped(place)),
-        }
-        if host.life == Life::Down {
-            actions.push(Action::Restart(place));
-        }
-    }
-
-    fn add_due(&self, actions: &mut Vec<Action>) {
-        let due = self.timers().filter(|(at, _)| *at <= self.now + SHORT);
-        actions.extend(due.map(|(_, timer)| timer.passes()));
-    }
-
-    fn add_faults(&self, actions: &[Action], faults: &mut Vec<Fault>) {
-        for place in self.places() {
-            let host = self.host(place);
-            for (index, wire) in (0..).zip(&host.wires) {
-                if wire.is_dialer_open {
-                    faults.push(Fault::CutCoordinator(place, index));
-                }
-                if wire.is_worker_open {
-                    faults.push(Fault::CutWorker(place, index));
-                }
-            }
-            if host.is_dialed && host.life == Life::Up {
-                faults.push(Fault::Refuse(place));
-            }
-            if host.life == Life::Up {
-                faults.extend([Fault::KillWorker(place), Fault::LoseHost(place)]);
-            }
-            match host.program {
-                Program::Starting => faults.push(Fault::StartFails(place)),
-                Program::Running => faults.push(Fault::ProgramFails(place)),
-                Program::None | Program::Stopping => {}
-            }
-        }
-        if !self.is_finishing {
-            faults.push(Fault::Abort);
-        }
-        if self.sides.iter().any(|side| !side.coordinator.is_finished()) {
-            faults.push(Fault::KillCoordinators);
-        }
-        let passes = |timer: &Timer| actions.contains(&timer.passes());
-        faults.extend(self.timers().filter(|(_, timer)| !passes(timer)).map(|(_, timer)| timer.fails()));
-    }
-
-    // --- time ---
-
-    fn timers(&self) -> impl Iterator<Item = (Timestamp, Timer)> {
-        let coordinators =
-            (0..).zip(&self.sides).filter_map(|(side, it)| Some((it.wait?, Timer::Coordinator(side))));
-        let workers = self.places().filter_map(|place| {
-            let host = self.host(place);
-            host.worker.as_ref().and(host.wait).map(|at| (at, Timer::Worker(place)))
-        });
-        coordinators.chain(workers)
-    }
-
-    /// Which timers are due, which soon, and in which order the others are.
-    pub(super) fn hash_timers(&self, hasher: &mut impl Hasher) {
-        let mut later: Vec<(Timestamp, u8)> = vec![];
-        for ((at, _), number) in self.timers().zip(0..) {
-            let is_short = at <= self.now + SHORT;
-            (number, is_short).hash(hasher);
-            if !is_short {
-                later.push((at, number));
-            }
-        }
-        later.sort_unstable();
-        later.iter().for_each(|(_, number)| number.hash(hasher));
-    }
-
-    /// Dialing in vain comes back to the same state again and again, until a limit has passed.
-    fn let_long_time_pass(&mut self) {
-        let before = self.fingerprint();
-        for _ in 0..VAIN_MAX {
-            let Some((_, timer)) = self.timers().min_by_key(|(at, _)| *at) else { return };
-            match timer {
-                Timer::Coordinator(side) => self.let_coordinator_time_pass(side),
-                Timer::Worker(place) => self.let_worker_time_pass(place),
-            }
-            self.settle();
-            let places: Vec<Place> = self.places().collect();
-            for place in places {
-                if self.host(place).is_dialed && self.host(place).life != Life::Up {
-                    self.refuse(place);
-                    self.settle();
-                }
-            }
-            if self.fingerprint() != before {
-                return;
-            }
-        }
-    }
-
-    fn let_coordinator_time_pass(&mut self, side: u8) {
-        let side = &mut self.sides[usize::from(side)];
-        self.now = self.now.max(side.wait.unwrap_or(self.now));
-        side.coordinator.handle_timeout(self.now);
-    }
-
-    fn let_worker_time_pass(&mut self, place: Place) {
-        let at = self.host(place).wait.unwrap_or(self.now);
-        self.now = self.now.max(at);
-        let now = self.now;
-        if let Some(worker) = &mut self.host_mut(place).worker {
-            worker.handle_timeout(now);
-        }
-    }
-
     // --- small things ---
 
-    fn refuse(&mut self, place: Place) {
+    fn kill(&mut self, place: Place, life: Life) {
+        let mutation = self.mutation;
+        self.host_mut(place).kill(life, mutation);
+    }
+
+    pub(super) fn refuse(&mut self, place: Place) {
         self.host_mut(place).is_dialed = false;
         let now = self.now;
         let coordinator = &mut self.sides[place.side()].coordinator;
         coordinator.handle_connection_failed(place.host(), "connection refused", now);
     }
 
-    fn places(&self) -> impl Iterator<Item = Place> {
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         let hosts = |(side, it): (u8, &super::world::Side)| {
             let hosts = u8::try_from(it.hosts.len()).expect("the model has a few hosts");
             (0..hosts).map(move |host| Place { side, host })
@@ -332,39 +173,16 @@ impl World {
         (0..).zip(&self.sides).flat_map(hosts)
     }
 
-    fn host(&self, place: Place) -> &super::host::Host {
+    pub(super) fn host(&self, place: Place) -> &super::host::Host {
         &self.sides[place.side()].hosts[place.host()]
     }
 
-    fn host_mut(&mut self, place: Place) -> &mut super::host::Host {
+    pub(super) fn host_mut(&mut self, place: Place) -> &mut super::host::Host {
         &mut self.sides[place.side()].hosts[place.host()]
     }
 
-    fn group(&self, place: Place) -> Group {
+    pub(super) fn group(&self, place: Place) -> Group {
         self.sides[place.side()].coordinator.group()
-    }
-}
-
-/// More attempts to dial than there are within any limit.
-const VAIN_MAX: usize = 1000;
-
-impl Action {
-    /// Whether it leads nowhere, if nothing else happens.
-    fn is_vain(&self) -> bool {
-        match self {
-            Self::FindNobody(_) | Self::CoordinatorTime(_) | Self::Restart(_) => true,
-            Self::Connect(_)
-            | Self::ToWorker(..)
-            | Self::ToCoordinator(..)
-            | Self::LoseToWorker(..)
-            | Self::LoseToCoordinator(..)
-            | Self::Started(_)
-            | Self::Ended(_)
-            | Self::Stopped(_)
-            | Self::WorkerTime(_)
-            | Self::LongTime
-            | Self::Fault(_) => false,
-        }
     }
 }
 
@@ -386,34 +204,12 @@ impl Fault {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Timer {
-    Coordinator(u8),
-    Worker(Place),
-}
-
-impl Timer {
-    fn passes(self) -> Action {
-        match self {
-            Self::Coordinator(side) => Action::CoordinatorTime(side),
-            Self::Worker(place) => Action::WorkerTime(place),
-        }
-    }
-
-    fn fails(self) -> Fault {
-        match self {
-            Self::Coordinator(side) => Fault::CoordinatorLimit(side),
-            Self::Worker(place) => Fault::WorkerLimit(place),
-        }
-    }
-}
-
 impl Place {
     fn side(self) -> usize {
         self.side.into()
     }
 
-    fn host(self) -> usize {
+    pub(super) fn host(self) -> usize {
         self.host.into()
     }
 }

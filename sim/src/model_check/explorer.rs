@@ -52,6 +52,15 @@ struct Next {
     is_end: bool,
     /// What can happen after it; empty if the state was known before.
     actions: Vec<Action>,
+    world: Option<World>,
+}
+
+/// A state whose actions are still to be tried.
+struct Open {
+    state: u32,
+    actions: Vec<Action>,
+    /// The state itself, for the first of its actions, as long as there is room for it.
+    world: Option<World>,
 }
 
 /// The states that were found, and how they hang together.
@@ -65,7 +74,10 @@ struct Explorer {
 }
 
 /// States that are expanded before what was found is put together.
-const BATCH: usize = 8192;
+const BATCH: usize = 1024;
+
+/// Most states that are kept until they are expanded; the others are made again.
+const KEPT_MAX: usize = 30_000;
 
 /// Visits every state of `model`, breadth first; `progress` is told of the states, the transitions and the depth.
 pub(super) fn explore(model: Model, limits: Limits, mut progress: impl FnMut(usize, usize, usize)) -> Report {
@@ -78,12 +90,13 @@ pub(super) fn explore(model: Model, limits: Limits, mut progress: impl FnMut(usi
     };
     let begin = World::new(model.setup, model.faults, model.mutation);
     explorer.known.insert(begin.fingerprint(), 0);
-    let mut frontier = vec![(0, begin.actions())];
+    let mut frontier = vec![Open { state: 0, actions: begin.actions(), world: Some(begin) }];
     let mut depth = 0;
     let mut is_complete = true;
     while !frontier.is_empty() {
         let mut next = vec![];
-        for batch in frontier.chunks(BATCH) {
+        while !frontier.is_empty() {
+            let batch = frontier.split_off(frontier.len().saturating_sub(BATCH));
             if explorer.nodes.len() >= limits.states {
                 is_complete = false;
                 break;
@@ -95,6 +108,7 @@ pub(super) fn explore(model: Model, limits: Limits, mut progress: impl FnMut(usi
             }
             progress(explorer.nodes.len(), explorer.edges.len(), depth + 1);
         }
+        next.reverse();
         frontier = if is_complete { next } else { vec![] };
         depth += usize::from(!frontier.is_empty());
     }
@@ -115,47 +129,53 @@ pub(super) fn retell(model: Model, path: &[Action]) -> Vec<String> {
 
 impl Explorer {
     /// Tries every action of every state in `batch`, in an order that does not depend on the threads.
-    fn expand(&self, batch: &[(u32, Vec<Action>)], threads: usize) -> Vec<Step> {
+    fn expand(&self, mut batch: Vec<Open>, threads: usize) -> Vec<Step> {
         let share = batch.len().div_ceil(threads.max(1));
         thread::scope(|scope| {
-            let expand_share = |states: &[(u32, Vec<Action>)]| -> Vec<Step> {
-                states.iter().flat_map(|(from, actions)| self.expand_state(*from, actions)).collect()
-            };
-            let shares: Vec<_> =
-                batch.chunks(share).map(|states| scope.spawn(move || expand_share(states))).collect();
-            shares
-                .into_iter()
-                .flat_map(|share| share.join().expect("panics of the machines are caught before"))
-                .collect()
+            let mut shares = vec![];
+            // From the end, which comes first.
+            while !batch.is_empty() {
+                let states = batch.split_off(batch.len().saturating_sub(share));
+                let expand = || states.into_iter().rev().flat_map(|open| self.expand_state(open)).collect();
+                shares.push(scope.spawn(expand));
+            }
+            let joined = shares.into_iter().map(|share| share.join());
+            joined.flat_map(|steps: Result<Vec<Step>, _>| steps.expect("panics are caught before")).collect()
         })
     }
 
-    fn expand_state(&self, from: u32, actions: &[Action]) -> Vec<Step> {
-        let path = self.path(from);
-        let step = |action: &Action| {
-            let next = without_panic(|| self.walk(&path, *action));
+    fn expand_state(&self, Open { state, actions, mut world }: Open) -> Vec<Step> {
+        let path = self.path(state);
+        let step = |action: Action| {
+            let kept = world.take();
+            let next = without_panic(|| self.walk(kept, &path, action));
             let result = next.unwrap_or_else(|panic| Err(Breach { rule: Rule::NoPanic, why: panic.why }));
-            Step { from, action: *action, result }
+            Step { from: state, action, result }
         };
-        actions.iter().map(step).collect()
+        actions.into_iter().map(step).collect()
     }
 
-    /// Walks along `path` from the beginning, and on by `action`. There is no other way to a state: the machines
-    /// cannot be copied.
-    fn walk(&self, path: &[Action], action: Action) -> Result<Next, Breach> {
-        let mut world = World::new(self.model.setup, self.model.faults, self.model.mutation);
-        path.iter().for_each(|action| world.act(*action));
+    /// Walks along `path` from the beginning if the state is not `kept`, and on by `action`. There is no other way
+    /// to a state: the machines cannot be copied.
+    fn walk(&self, kept: Option<World>, path: &[Action], action: Action) -> Result<Next, Breach> {
+        let mut world = kept.unwrap_or_else(|| {
+            let mut world = World::new(self.model.setup, self.model.faults, self.model.mutation);
+            path.iter().for_each(|action| world.act(*action));
+            world
+        });
         world.act(action);
         if let Some(breach) = world.breach.take() {
             return Err(breach);
         }
         let fingerprint = world.fingerprint();
-        let actions = if self.known.contains_key(&fingerprint) { vec![] } else { world.actions() };
-        Ok(Next { fingerprint, is_end: world.is_at_end(), actions })
+        let is_end = world.is_at_end();
+        let is_known = self.known.contains_key(&fingerprint);
+        let (actions, world) = if is_known { (vec![], None) } else { (world.actions(), Some(world)) };
+        Ok(Next { fingerprint, is_end, actions, world })
     }
 
     /// Adds the state that a step has led to, if it is new.
-    fn take(&mut self, step: Step, frontier: &mut Vec<(u32, Vec<Action>)>) -> Result<(), Counterexample> {
+    fn take(&mut self, step: Step, frontier: &mut Vec<Open>) -> Result<(), Counterexample> {
         let Step { from, action, result } = step;
         let next = match result {
             Ok(next) => next,
@@ -173,7 +193,8 @@ impl Explorer {
             if next.is_end {
                 self.ends.push(number);
             }
-            frontier.push((number, next.actions));
+            let world = next.world.filter(|_| frontier.len() < KEPT_MAX);
+            frontier.push(Open { state: number, actions: next.actions, world });
         }
         Ok(())
     }

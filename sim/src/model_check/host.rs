@@ -1,7 +1,9 @@
 //! A worker's host in the model: the worker, its program, and the connections to it.
 
+use super::mutation::Mutation;
 use super::wire::Wire;
 use russula_proto::{ConnectionId, Exit, Outcome, Text, Timestamp, Worker, WorkerConfig};
+use std::hash::{Hash, Hasher};
 
 /// A host, and what was seen of it.
 pub(super) struct Host {
@@ -77,10 +79,12 @@ impl Host {
     }
 
     /// The worker dies, and its program with it.
-    pub(super) fn kill(&mut self, life: Life) {
+    pub(super) fn kill(&mut self, life: Life, mutation: Mutation) {
         self.life = life;
         self.worker = None;
-        self.program = Program::None;
+        if mutation != Mutation::LeavesPrograms {
+            self.program = Program::None;
+        }
         (self.is_to_run, self.newest_epoch) = (false, 0);
         self.has_forgotten |= self.starts > 0;
         self.wires.iter_mut().for_each(Wire::close_worker);
@@ -100,12 +104,23 @@ impl Host {
         ConnectionId(self.next_socket)
     }
 
-    /// What the program comes to. Every program of a run has another outcome.
+    /// What decides about the future, and about what the rules will say to it.
+    pub(super) fn hash_state(&self, hasher: &mut impl Hasher) {
+        if let Some(worker) = &self.worker {
+            worker.hash_state(hasher);
+        }
+        (self.life, self.program, self.is_dialed, self.starts, self.has_forgotten).hash(hasher);
+        (self.was_ready, self.has_run, self.is_to_run).hash(hasher);
+        self.produced.as_ref().map(|outcome| outcome.exit).hash(hasher);
+        self.wires.iter().for_each(|wire| wire.hash_state(self.newest_epoch, hasher));
+    }
+
+    /// What the program comes to. Every program of a host has another outcome.
     pub(super) fn outcome(&self, exit: Exit) -> Outcome {
         Outcome {
             exit,
             duration_us: u64::from(self.starts),
-            cpu_us: u64::from(self.config.identity.index),
+            cpu_us: 0,
             max_rss_bytes: 0,
             voluntary_switches: 0,
             involuntary_switches: 0,

@@ -11,7 +11,8 @@
 //!
 //! # Why an explorer of our own
 //! The machines cannot be copied: a cipher that is copied would use its numbers twice. So a state is the path to
-//! it, made again from the beginning each time, and known by a fingerprint of what decides about its future.
+//! it, made again from the beginning for each action but the first, and known by a fingerprint of what decides about
+//! its future.
 //! The `stateright` crate could walk over such states, but "an end can be reached from everywhere" is none of the
 //! properties that it checks: its `eventually` does not look at cycles, and dialing again is one. It takes the
 //! whole graph, which this explorer keeps.
@@ -20,8 +21,11 @@ mod action;
 mod explorer;
 mod host;
 mod mutation;
+mod offers;
+mod orchestrator;
 mod rules;
 mod setup;
+mod time;
 mod wire;
 mod world;
 

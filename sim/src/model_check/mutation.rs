@@ -14,17 +14,23 @@ pub enum Mutation {
     NeverStopsPrograms,
     /// A worker is told that its program has succeeded, whatever it did.
     TellsAnotherOutcome,
+    /// A worker that dies leaves its program behind.
+    LeavesPrograms,
+    /// Nobody is told that its time has come.
+    StopsClocks,
     /// A process that takes over does not know how far the last one was, nor what the workers remember.
     TakesOverBlindly,
 }
 
 impl Mutation {
     /// Every mutation.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::KeepsSession,
         Self::StartsWhenReady,
         Self::NeverStopsPrograms,
         Self::TellsAnotherOutcome,
+        Self::LeavesPrograms,
+        Self::StopsClocks,
         Self::TakesOverBlindly,
     ];
 }

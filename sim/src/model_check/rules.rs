@@ -68,7 +68,7 @@ impl World {
     /// A program was just told to stop.
     pub(super) fn check_stop(&mut self, side: usize) {
         let is_server = self.sides[side].coordinator.group() == Group::Server;
-        let may_fail = self.is_harmed || self.has_failed();
+        let may_fail = self.is_harmed || self.has_failed;
         let clients = self.sides.iter().filter(|side| side.coordinator.group() == Group::Client);
         let does_client_run = clients
             .flat_map(|side| &side.hosts)
@@ -101,7 +101,7 @@ impl World {
         let coordinator = &self.sides[side].coordinator;
         let (view, host) = (coordinator.peer(index), &self.sides[side].hosts[index]);
         let known = view.ending.and_then(Ending::outcome);
-        let is_excused = self.has_failed();
+        let is_excused = self.has_failed;
         let produced = host.produced.as_ref();
         if known.is_some() && known != produced {
             return Err(format!("it produced {produced:?}, known is {known:?}"));

@@ -72,7 +72,7 @@ pub(super) fn worker_config(group: Group, index: u16) -> WorkerConfig {
     WorkerConfig {
         identity: Identity { run: "model".parse().expect("a valid name"), group, index },
         key: KEY,
-        session: 100 * (u64::from(index) + 1),
+        session: 100,
         work: Work::default(),
         programs: 1,
         program_version: Text::default(),

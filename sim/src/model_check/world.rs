@@ -7,8 +7,8 @@ use super::setup::{KEY, LIMITS, SESSION, START, Setup, worker_config};
 use super::wire::{Wire, decoded};
 use russula_proto::wire::CoordinatorMessage;
 use russula_proto::{
-    ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Memory, Milestone, Repetition,
-    RepetitionPhase, Takeover, Target, Timestamp, coordinator, worker,
+    ConnectionId, Coordinator, CoordinatorConfig, Exit, Group, Milestone, Repetition, Target, Timestamp,
+    coordinator, worker,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -22,14 +22,14 @@ pub(super) struct World {
     pub(super) sides: Vec<Side>,
     /// Of a run with both groups.
     pub(super) repetition: Option<Repetition>,
-    /// What another process knows if this one dies.
-    pub(super) record: Record,
+    /// How far a group without the other one was told to go.
+    pub(super) asked: Milestone,
+    /// Whether the repetition has failed or was given up, also under an earlier process.
+    pub(super) has_failed: bool,
     /// Faults that may still happen.
     pub(super) faults_left: u8,
     /// Whether something has happened that may fail a repetition.
     pub(super) is_harmed: bool,
-    /// Whether the user has given the repetition up.
-    pub(super) is_aborted: bool,
     pub(super) is_finishing: bool,
     /// The first rule that was broken.
     pub(super) breach: Option<Breach>,
@@ -47,32 +47,19 @@ pub(super) struct Side {
     pub(super) is_done: bool,
 }
 
-/// What the coordinators' process has written down.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    asked: Milestone,
-    takeover: Takeover,
-}
-
 impl World {
     pub(super) fn new(setup: Setup, faults: u8, mutation: Mutation) -> Self {
         let sides: Vec<Side> = setup.groups().iter().map(|&(group, hosts)| Side::new(group, hosts)).collect();
-        let nothing = Takeover {
-            phase: RepetitionPhase::Preparing,
-            has_failed: false,
-            servers: vec![],
-            clients: vec![],
-        };
         let mut world = Self {
             setup,
             mutation,
             now: START,
-            record: Record { asked: setup.first_milestone(), takeover: nothing },
+            asked: setup.first_milestone(),
+            has_failed: false,
             sides,
             repetition: None,
             faults_left: faults,
             is_harmed: false,
-            is_aborted: false,
             is_finishing: false,
             breach: None,
             log: None,
@@ -105,99 +92,7 @@ impl World {
                 break;
             }
         }
-        self.write_down();
         self.check_state();
-    }
-
-    // --- what drives the coordinators ---
-
-    /// What a runner does; returns whether it did something.
-    fn orchestrate(&mut self) -> bool {
-        if let (Some(repetition), [servers, clients]) = (&mut self.repetition, &mut self.sides[..]) {
-            let phases: Vec<RepetitionPhase> =
-                repetition.advance(&mut servers.coordinator, &mut clients.coordinator, self.now).collect();
-            let is_over = repetition.phase() == RepetitionPhase::Over;
-            return !phases.is_empty() | self.finish_if(is_over);
-        }
-        let reached = self.sides[0].coordinator.reached();
-        if reached == Some(Milestone::WorkersRunning) && self.record.asked < Milestone::Done {
-            self.record.asked = Milestone::Done;
-            self.sides[0].coordinator.run_till(Milestone::Done, self.now);
-            return true;
-        }
-        self.finish_if(reached == Some(Milestone::Done))
-    }
-
-    fn finish_if(&mut self, is_over: bool) -> bool {
-        if !is_over || self.is_finishing {
-            return false;
-        }
-        self.is_finishing = true;
-        for side in &mut self.sides {
-            side.coordinator.finish(self.now);
-        }
-        true
-    }
-
-    /// Whether the repetition has failed or was given up, also under the last process.
-    pub(super) fn has_failed(&self) -> bool {
-        let failure = self.sides.iter().any(|side| side.coordinator.failure().is_some());
-        failure || self.is_aborted || self.record.takeover.has_failed
-    }
-
-    fn write_down(&mut self) {
-        let memories = |side: &Side| side.coordinator.memories().collect::<Vec<Option<Memory>>>();
-        self.record.takeover = match (&self.repetition, &self.sides[..]) {
-            (Some(repetition), [servers, clients]) => {
-                repetition.takeover(&servers.coordinator, &clients.coordinator)
-            }
-            (_, sides) => Takeover {
-                phase: RepetitionPhase::Preparing,
-                has_failed: self.has_failed(),
-                servers: memories(&sides[0]),
-                clients: vec![],
-            },
-        };
-    }
-
-    /// The coordinators' process dies, and another takes over.
-    pub(super) fn replace_coordinators(&mut self) {
-        let mut record = self.record.clone();
-        if self.mutation == Mutation::TakesOverBlindly {
-            record.asked = self.setup.first_milestone();
-            record.takeover.phase = RepetitionPhase::Preparing;
-            record.takeover.servers.fill(None);
-            record.takeover.clients.fill(None);
-        }
-        self.sides.iter_mut().for_each(|side| side.replace_coordinator(self.now));
-        match &mut self.sides[..] {
-            // Nothing is left to be taken over; only the workers may still be there.
-            sides if self.is_finishing => {
-                sides.iter_mut().for_each(|side| side.coordinator.finish(self.now));
-            }
-            [servers, clients] => {
-                let (servers, clients) = (&mut servers.coordinator, &mut clients.coordinator);
-                let taken =
-                    Repetition::take_over(REPETITION, 0, &record.takeover, servers, clients, self.now);
-                self.repetition = Some(taken);
-            }
-            sides => sides.iter_mut().for_each(|side| {
-                let (asked, memories) = (Some(record.asked), &record.takeover.servers);
-                side.coordinator.take_over(REPETITION, 0, asked, memories, self.now);
-                if record.takeover.has_failed {
-                    side.coordinator.abort(self.now);
-                }
-            }),
-        }
-    }
-
-    /// The user gives the repetition up.
-    pub(super) fn abort(&mut self) {
-        self.is_aborted = true;
-        match &mut self.repetition {
-            Some(repetition) => repetition.give_up(),
-            None => self.sides.iter_mut().for_each(|side| side.coordinator.abort(self.now)),
-        }
     }
 
     // --- what the machines ask for ---
@@ -237,6 +132,7 @@ impl World {
     fn note_coordinator(&mut self, side: usize, event: &coordinator::Event) {
         let group = self.sides[side].coordinator.group();
         self.note(|| format!("  {group}s' coordinator: {event:?}"));
+        self.has_failed |= matches!(event, coordinator::Event::Failed(_));
         if *event == coordinator::Event::Reached(Milestone::Done) {
             self.sides[side].is_done = true;
             self.check_done(side);
@@ -321,6 +217,8 @@ impl World {
             | Mutation::KeepsSession
             | Mutation::StartsWhenReady
             | Mutation::NeverStopsPrograms
+            | Mutation::LeavesPrograms
+            | Mutation::StopsClocks
             | Mutation::TakesOverBlindly => outcome,
         };
         if let Some(worker) = &mut host.worker {
@@ -393,28 +291,28 @@ impl World {
         self.sides.iter().all(|side| side.coordinator.is_finished() && side.hosts.iter().all(is_over))
     }
 
-    /// What tells this state from others, as far as it decides about the future.
+    /// What tells this state from others, as far as it decides about the future. Hosts of a group are alike.
     pub(super) fn fingerprint(&self) -> u64 {
+        match &self.sides[..] {
+            [side] if side.hosts.len() == 2 => self.fingerprint_of(&[0, 1]).min(self.fingerprint_of(&[1, 0])),
+            _ => self.fingerprint_of(&[0]),
+        }
+    }
+
+    /// With the hosts of each group in this order.
+    fn fingerprint_of(&self, hosts: &[usize]) -> u64 {
         let mut hasher = DefaultHasher::new();
         for side in &self.sides {
-            side.coordinator.hash_state(&mut hasher);
+            side.coordinator.hash_state(hosts, &mut hasher);
             side.is_done.hash(&mut hasher);
-            for host in &side.hosts {
-                if let Some(worker) = &host.worker {
-                    worker.hash_state(&mut hasher);
-                }
-                (host.life, host.program, host.is_dialed, host.starts, &host.has_forgotten).hash(&mut hasher);
-                (host.was_ready, host.has_run, host.is_to_run).hash(&mut hasher);
-                host.produced.as_ref().map(|outcome| outcome.exit).hash(&mut hasher);
-                host.wires.iter().for_each(|wire| wire.hash_state(host.newest_epoch, &mut hasher));
-            }
+            hosts.iter().for_each(|host| side.hosts[*host].hash_state(&mut hasher));
         }
         if let Some(repetition) = &self.repetition {
             repetition.hash_state(&mut hasher);
         }
-        (self.record.asked, self.faults_left, self.is_harmed, self.is_aborted).hash(&mut hasher);
+        (self.asked, self.faults_left, self.is_harmed, self.has_failed).hash(&mut hasher);
         (self.is_finishing, self.breach.is_some()).hash(&mut hasher);
-        self.hash_timers(&mut hasher);
+        self.hash_timers(hosts, &mut hasher);
         hasher.finish()
     }
 
@@ -454,7 +352,7 @@ impl Side {
         }
     }
 
-    fn replace_coordinator(&mut self, now: Timestamp) {
+    pub(super) fn replace_coordinator(&mut self, now: Timestamp) {
         self.config.incarnation += 1;
         self.coordinator = Coordinator::new(self.config.clone(), now);
         for host in &mut self.hosts {

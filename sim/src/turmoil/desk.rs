@@ -17,6 +17,9 @@ use std::rc::Rc;
 /// The number that tells this session from others.
 const SESSION: u64 = 1;
 
+/// The groups of a run.
+pub(super) const GROUPS: [Group; 2] = [Group::Server, Group::Client];
+
 /// What the outside does to the process of the coordinators while it is there.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Command {
@@ -84,7 +87,7 @@ impl Desk {
             wanted: Cell::new(0),
             wants_end: Cell::new(false),
             finished: RefCell::default(),
-            is_up: Cell::new(false),
+            is_up: Cell::new(true),
             report: RefCell::default(),
             recorded: RefCell::default(),
             addresses,
@@ -98,11 +101,15 @@ impl Desk {
     /// # Errors
     /// Never.
     pub(super) async fn boot(self: Rc<Self>) -> ::turmoil::Result {
-        self.is_up.set(true);
         self.finished.borrow_mut().clear();
-        let mut process = Process::begin(self);
-        process.run().await;
-        Ok(())
+        Process::begin(Rc::clone(&self)).run().await;
+        self.is_up.set(false);
+        std::future::pending().await
+    }
+
+    /// Whether the process has come to the end of the run.
+    pub(super) fn has_finished(&self) -> bool {
+        self.finished.borrow().len() == GROUPS.len()
     }
 
     /// What a coordinator of the process that runs now is told.

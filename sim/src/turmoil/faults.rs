@@ -60,6 +60,9 @@ const FAULTS_MAX: u64 = 5;
 const LASTS_MAX: Duration = Duration::from_millis(4000);
 
 impl Fault {
+    /// How many kinds there are.
+    pub const KINDS: usize = 14;
+
     /// The same in the words of the other engine, as far as the rules ask for it: whether a run gets over it, and
     /// whether all deadlines begin anew.
     pub(super) fn in_memory(self) -> run::Fault {

@@ -10,7 +10,7 @@ use crate::model::{End, HostId, Observation};
 use crate::toy_suite;
 use crate::world::{Entry, Stranger};
 use ::turmoil::{Builder, Sim};
-use russula_proto::{Group, Identity, Key, RunId, Timestamp};
+use russula_proto::{Identity, Key, RunId, Timestamp};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -148,15 +148,13 @@ impl Simulation {
         self.sim.bounce(name(host));
     }
 
-    /// The host of the coordinators stops; whether it was up.
-    pub(super) fn crash_orchestrator(&mut self) -> bool {
-        if !self.desk.is_up.replace(false) {
-            return false;
+    /// The host of the coordinators stops, and their process with it, if it has not ended yet.
+    pub(super) fn crash_orchestrator(&mut self) {
+        if self.desk.is_up.replace(false) {
+            self.record.note_at(self.now(), Observation::CoordinatorsGone);
+            self.desk.mailbox.clear();
+            self.sim.crash(ORCHESTRATOR);
         }
-        self.record.note_at(self.now(), Observation::CoordinatorsGone);
-        self.desk.mailbox.clear();
-        self.sim.crash(ORCHESTRATOR);
-        true
     }
 
     /// Somebody says something to the process of the coordinators, if there is one to hear it.
@@ -166,9 +164,10 @@ impl Simulation {
         }
     }
 
-    /// The host of the coordinators boots, if it is down.
+    /// The host of the coordinators boots, and another process takes the run over, if there is something left of it.
     pub(super) fn boot_orchestrator(&mut self) {
-        if !self.desk.is_up.get() {
+        if !self.desk.is_up.get() && !self.desk.has_finished() {
+            self.desk.is_up.set(true);
             self.sim.bounce(ORCHESTRATOR);
         }
     }
@@ -190,9 +189,7 @@ impl Simulation {
     /// Whether nothing is there any more that the run has begun.
     pub(super) fn is_over(&self) -> bool {
         let is_left = |host: &Rc<Host>| host.is_up.get() && host.has_met_coordinator.get();
-        let finished = self.desk.finished.borrow();
-        [Group::Server, Group::Client].iter().all(|group| finished.contains(group))
-            && !self.hosts.values().any(is_left)
+        self.desk.has_finished() && !self.hosts.values().any(is_left)
     }
 }
 
@@ -210,4 +207,23 @@ fn builder(network: &Network) -> Builder {
         builder.enable_random_order();
     }
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examine::without_panic;
+    use crate::run::Sizes;
+
+    #[test]
+    fn a_panic_on_a_host_is_a_violation_that_says_where() {
+        let violation = without_panic(|| {
+            let mut simulation = Simulation::new(&Options::of(0, Sizes::default()), None);
+            simulation.sim.host("broken", || async { panic!("the machine is broken") });
+            simulation.step();
+        })
+        .unwrap_err();
+        assert!(violation.why.contains("the machine is broken"), "{violation}");
+        assert!(violation.why.contains("network.rs"), "{violation}");
+    }
 }

@@ -54,7 +54,7 @@ impl Options {
         let random = &mut Random::new(seed ^ ENGINE);
         let mut base = run::Options::of(seed, sizes);
         base.worker.orphan = ORPHAN;
-        base.is_encrypted = random.chance(6);
+        base.is_encrypted = random.chance(12);
         let network = Network::draw(random, &base);
         let hosts = base.hosts();
         let (is_calm, is_gentle) = (random.chance(10), random.chance(40));

@@ -211,9 +211,9 @@ impl Player {
             | Fault::Slow(host, _) => self.simulation.release(host),
             Fault::Crash(host) | Fault::LosePower(host) => self.simulation.boot(host),
             Fault::Kill(host) | Fault::ShutDown(host) => self.command(host, host::Command::Begin),
-            Fault::CrashOrchestrator(_) => {
-                for host in self.options.base.hosts() {
-                    self.simulation.release(host);
+            Fault::CrashOrchestrator(death) => {
+                if death == Death::PowerLost {
+                    self.options.base.hosts().into_iter().for_each(|host| self.simulation.release(host));
                 }
                 self.simulation.boot_orchestrator();
             }

@@ -22,6 +22,9 @@ use std::task::Poll;
 /// Most inputs at one moment before it is said that the machine never comes to rest.
 const INPUTS_AT_ONCE_MAX: usize = 20_000;
 
+/// Most outputs after an input before the same is said.
+pub(super) const OUTPUTS_AT_ONCE_MAX: usize = 20_000;
+
 /// The port of a server's program, for those failures that name it.
 const PROGRAM_PORT: u16 = 4433;
 
@@ -237,7 +240,7 @@ impl Process {
     // --- outputs ---
 
     fn carry_out(&mut self) {
-        loop {
+        for _ in 0..OUTPUTS_AT_ONCE_MAX {
             match self.worker.poll_output() {
                 Output::Transmit(id) => self.send(id),
                 Output::Close(id) => {
@@ -270,6 +273,7 @@ impl Process {
                 }
             }
         }
+        self.host.record.breach(Promise::Rest, format!("{} has no end of outputs", self.host.id));
     }
 
     fn send(&mut self, id: ConnectionId) {

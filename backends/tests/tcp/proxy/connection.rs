@@ -85,7 +85,9 @@ impl Connection {
                 match fault.strike {
                     Strike::Stall => held = self.stall(vec![fault.direction]),
                     Strike::Flip => flip = Some(fault.direction),
-                    strike => return self.strike(strike),
+                    strike @ (Strike::End | Strike::Reset | Strike::Forgotten(_)) => {
+                        return self.strike(strike);
+                    }
                 }
             }
             let direction = match self.wait(&open, &held)? {
