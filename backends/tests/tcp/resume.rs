@@ -79,6 +79,10 @@ fn a_successor_replaces_connections_that_are_half_open() {
         }
         let mut groups = groups.die_and_be_replaced();
         groups.advance_to_window();
+        // The clients' workers may be heard before those of the servers.
+        while !groups.coordinators.get(groups.servers).peer(0).is_connected {
+            groups.coordinators.wait(Some(Duration::from_millis(10))).unwrap();
+        }
         for workers in workers {
             assert_eq!(workers.log(0).matches("coordinator attached").count(), 2, "{}", workers.log(0));
         }

@@ -264,7 +264,9 @@ impl Coordinator {
                 match self.peers[index].connection {
                     // Whoever was there and is not connected at this moment is dialed again within the limit.
                     Connection::Down if was_there => self.dial(index, now),
-                    Connection::Dialing | Connection::Greeting(_) if was_there => {}
+                    Connection::Dialing if was_there => {}
+                    // Whoever has shown the key and heard the `Hello` waits for what it is to do.
+                    Connection::Greeting(_) if was_there || self.peers[index].hello_said => {}
                     Connection::Up(_) => self.tell(index, now),
                     Connection::Down | Connection::Dialing | Connection::Greeting(_) | Connection::Gone => {
                         self.give_up(index)

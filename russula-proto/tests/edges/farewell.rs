@@ -1,8 +1,8 @@
 //! The end of a run is acknowledged.
 
 use crate::by_hand::{
-    MEMORY, NOW, Peer, Run, SESSION, SOCKET, asks, at_ms, attached_worker, connected, coordinator_wait,
-    drain, goal, outcome, stages, wait_of, welcome,
+    MEMORY, NOW, Peer, Run, SESSION, SOCKET, asks, at_ms, attached_worker, connected, coordinator,
+    coordinator_wait, drain, goal, outcome, stages, wait_of, welcome,
 };
 use russula_proto::coordinator::{Event, Output};
 use russula_proto::wire::{CoordinatorMessage, Target, WorkerMessage};
@@ -48,6 +48,19 @@ fn a_connection_that_breaks_before_the_farewell_is_made_again() {
     worker.say(&mut coordinator, &welcome(MEMORY), later);
     assert_eq!(worker.hear(&mut coordinator, later), [CoordinatorMessage::Finish], "it is said again");
     worker.say(&mut coordinator, &WorkerMessage::Farewell, later);
+    assert_eq!(drain(&mut coordinator).last(), Some(&FINISHED));
+}
+
+#[test]
+fn a_worker_that_has_just_been_greeted_when_the_run_ends_hears_of_it() {
+    let mut coordinator = coordinator(Group::Server, 1);
+    let mut worker = Peer::accept(&mut coordinator, 0, NOW);
+    drain(&mut coordinator);
+    coordinator.finish(NOW);
+    assert_eq!(drain(&mut coordinator), [], "it is waited for");
+    worker.say(&mut coordinator, &welcome(MEMORY), NOW);
+    assert_eq!(worker.hear(&mut coordinator, NOW), [CoordinatorMessage::Finish]);
+    worker.say(&mut coordinator, &WorkerMessage::Farewell, NOW);
     assert_eq!(drain(&mut coordinator).last(), Some(&FINISHED));
 }
 
