@@ -149,7 +149,18 @@ fn output_within(mut child: Child, limit: Duration) -> Result<String, Failure> {
     Ok(reader.join().map_err(|_| "reading its output failed")??)
 }
 
+/// Makes `to` the same as `from`: what is not there any more goes.
 fn copy_folder(from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let (old, new) = (entry.path(), from.join(entry.file_name()));
+        if old.is_dir() && !new.is_dir() {
+            fs::remove_dir_all(old)?;
+        } else if old.is_file() && !new.is_file() {
+            fs::remove_file(old)?;
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
