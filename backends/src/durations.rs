@@ -26,6 +26,16 @@ pub fn parse_limit(text: &str) -> Result<Duration, String> {
     if range.contains(&limit) { Ok(limit) } else { Err("expected a duration from 1ms to 7days".into()) }
 }
 
+/// By how much starts may be apart: 1 us to an hour.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_skew(text: &str) -> Result<Duration, String> {
+    let skew = parse_duration(text)?;
+    let range = Duration::from_micros(1)..=Duration::from_secs(3600);
+    if range.contains(&skew) { Ok(skew) } else { Err("expected a duration from 1us to 1h".into()) }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);

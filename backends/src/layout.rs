@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <run directory>/
-//!   run.json  events.jsonl  summary.json
+//!   run.json  events.jsonl  summary.json  state.json  lock
 //!   scenario/ <scenario>.json
 //!   logs/     <group>-<host>[.<driver>[-r<round>].{stdout,stderr}].log
 //!   results/  <scenario>/<driver>/<group>-<host>[-r<round>].json

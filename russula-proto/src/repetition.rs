@@ -232,7 +232,11 @@ impl Repetition {
     /// How quiet it was from the last client's confirmation until the first end; `None` if there was no such time.
     pub fn quiet(servers: &Coordinator, clients: &Coordinator) -> Option<QuietWindow> {
         let ((_, ours), (duration, theirs)) = servers.quiet().zip(clients.quiet())?;
-        let add = |a: Quiet, b: Quiet| Quiet { bytes: a.bytes + b.bytes, kernel: a.kernel.and(b.kernel) };
+        let add = |a: Quiet, b: Quiet| Quiet {
+            // A worker may say any number.
+            bytes: a.bytes.saturating_add(b.bytes),
+            kernel: a.kernel.and(b.kernel),
+        };
         let of_clients = clients
             .peers()
             .filter(|peer| peer.stage > Stage::Running)

@@ -6,7 +6,7 @@ use sim::examine::{Finding, without_panic};
 use sim::run::{Options, Run, Sizes};
 use sim::sweep::{Tally, sweep};
 use sim::world::{Entry, Kind};
-use sim::{check, run, turmoil};
+use sim::{check, cpu_time, run, turmoil};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
@@ -57,27 +57,25 @@ impl Engine {
         }
     }
 
-    /// The command that makes the run of `seed` again.
-    fn replay(self, seed: u64, sizes: Sizes) -> String {
-        match self {
-            Self::Memory => Options::of(seed, sizes).replay(),
-            Self::Turmoil => turmoil::Options::of(seed, sizes).replay(),
-        }
-    }
-
-    /// Says what the run of `seed` is made of, and makes it.
-    fn run(self, seed: u64, sizes: Sizes, reader: fn(&Entry)) -> Run {
+    /// What the run of `seed` is made of, and the command that makes it again.
+    fn describe(self, seed: u64, sizes: Sizes) -> String {
         match self {
             Self::Memory => {
                 let options = Options::of(seed, sizes);
-                println!("{options}replay: {}\n", options.replay());
-                Run::traced(options, reader)
+                format!("{options}replay: {}", options.replay())
             }
             Self::Turmoil => {
                 let options = turmoil::Options::of(seed, sizes);
-                println!("{options}replay: {}\n", options.replay());
-                turmoil::traced(options, reader)
+                format!("{options}replay: {}", options.replay())
             }
+        }
+    }
+
+    /// Makes the run of `seed`.
+    fn run(self, seed: u64, sizes: Sizes, reader: fn(&Entry)) -> Run {
+        match self {
+            Self::Memory => Run::traced(Options::of(seed, sizes), reader),
+            Self::Turmoil => turmoil::traced(turmoil::Options::of(seed, sizes), reader),
         }
     }
 }
@@ -97,6 +95,7 @@ fn main() -> ExitCode {
 
 /// Shows the run of one seed; returns whether it keeps every rule.
 fn replay(engine: Engine, seed: u64, sizes: Sizes, verbose: bool) -> bool {
+    println!("{}\n", engine.describe(seed, sizes));
     let reader = if verbose { print_all } else { print_most };
     let violations = match without_panic(|| engine.run(seed, sizes, reader)) {
         Ok(run) => {
@@ -142,11 +141,10 @@ fn many(engine: Engine, seed: u64, count: u64, sizes: Sizes, threads: usize) -> 
 
 fn summary(engine: Engine, tally: &Tally, sizes: Sizes, threads: usize, elapsed: Duration) {
     let per_second = tally.runs as f64 / elapsed.as_secs_f64();
-    let per_thread = per_second / threads as f64;
-    println!(
-        "{} runs in {elapsed:.1?} on {threads} threads: {per_second:.0} runs/s, {per_thread:.0} on each",
-        tally.runs
-    );
+    println!("{} runs in {elapsed:.1?} on {threads} threads: {per_second:.0} runs/s", tally.runs);
+    if let Some(time) = cpu_time() {
+        println!("{:.0} runs for each second of a core", tally.runs as f64 / time.as_secs_f64());
+    }
     println!("repetitions ended:");
     for (kind, count) in &tally.kinds {
         println!("  {count:>9}  {kind}");
@@ -155,7 +153,7 @@ fn summary(engine: Engine, tally: &Tally, sizes: Sizes, threads: usize, elapsed:
         println!("broken by {count} runs: {checker}");
     }
     for finding in &tally.findings {
-        println!("\n{}", engine.replay(finding.seed, sizes));
+        println!("\n{}", engine.describe(finding.seed, sizes));
         show(&finding.violations);
     }
 }

@@ -1,5 +1,6 @@
 //! Processes of the benchmark: this program, started again with other arguments.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -30,9 +31,13 @@ impl Child {
         line.trim().to_owned()
     }
 
-    /// Time that it has spent on a processor (`/proc/PID/schedstat`, in `proc_pid_schedstat(5)` nanoseconds).
+    /// Time that it has spent on a processor (`/proc/PID/schedstat`, in `proc_pid_schedstat(5)`), as it stood at the last
+    /// tick or the last switch to another process: a few milliseconds may be missing.
     pub(crate) fn cpu_time(&self) -> Duration {
-        cpu_time(&self.child.id().to_string())
+        let path = format!("/proc/{}/schedstat", self.child.id());
+        let text = std::fs::read_to_string(path).expect("the process is there");
+        let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).expect("a number");
+        Duration::from_nanos(nanos)
     }
 }
 
@@ -44,16 +49,9 @@ impl Drop for Child {
     }
 }
 
-/// Time that this process has spent on a processor.
+/// Time that this thread has spent on a processor.
 pub(crate) fn own_cpu_time() -> Duration {
-    cpu_time("self")
-}
-
-fn cpu_time(pid: &str) -> Duration {
-    let path = format!("/proc/{pid}/schedstat");
-    let text = std::fs::read_to_string(path).expect("the process is there");
-    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).expect("a number");
-    Duration::from_nanos(nanos)
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("no thread owes time")
 }
 
 /// Has this process end when whoever started it closes its stdin, or ends itself.

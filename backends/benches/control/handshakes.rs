@@ -13,26 +13,24 @@ use russula_proto::{CoordinatorConfig, CoordinatorLimits, Group};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::time::{Duration, Instant};
 
-/// Most that all of it may take, in floors, with both processes on the processor that the floor has alone.
+/// Most processor time that all of it may take, in floors.
 const TARGET_RATIO: f64 = 1.5;
 
-/// A connection for each worker.
+/// Descriptors besides a connection for each worker.
 const DESCRIPTORS_SPARE: u64 = 64;
 
 /// Prints the table; returns whether every figure keeps its target.
 pub(crate) fn measure(effort: Effort, descriptors: u64) -> bool {
-    println!("connect, handshake and welcome of N workers; median (min to max)");
+    println!("connect, handshake and welcome of N workers, in µs for each; median (min to max)");
     println!(
-        "one thread is the coordinator; one thread of another process is the workers, each with a state of its"
+        "one thread is the coordinator; one thread of another process is all workers, each with a state of"
     );
+    println!("its own; the floor is the arithmetic of both sides of N handshakes, on one thread");
     println!(
-        "own; the floor is the arithmetic of both sides of N handshakes, on one thread and one processor"
+        "'processor' is the time of both processes on a processor, and what the ratio is of; 'one' is the time"
     );
-    println!("'shared': both processes share that processor; 'apart': they run on any");
-    println!(
-        "{:>7}  {:<24}{:<24}{:<24}ratio, shared / floor",
-        "workers", "floor ms", "shared ms", "apart ms"
-    );
+    println!("that passes when both share one processor with nobody else, 'two' when each has its own");
+    println!("{:>7}  {:<22}{:<22}{:<22}{:<22}ratio", "workers", "floor", "processor", "one", "two");
     let mut on_target = true;
     for (workers, runs) in [(1000, 10), (10_000, 3)] {
         if u64::from(workers) + DESCRIPTORS_SPARE > descriptors {
@@ -44,25 +42,18 @@ pub(crate) fn measure(effort: Effort, descriptors: u64) -> bool {
             Effort::Quick => 1,
             Effort::Full => runs,
         };
-        let (shared, apart): (Vec<Run>, Vec<Run>) = (0..runs).map(|_| measure_once(workers)).unzip();
+        let (one, two): (Vec<Run>, Vec<Run>) = (0..runs).map(|_| measure_once(workers)).unzip();
         let blocks: Vec<Block> =
-            shared.iter().map(|run| Block { floor: vec![run.floor], ours: vec![run.took] }).collect();
+            one.iter().map(|run| Block { floor: vec![run.floor], ours: vec![run.processor()] }).collect();
         let ratio = Ratio::of(&blocks);
         let kept = ratio.overall <= TARGET_RATIO;
         let verdict = if kept { "" } else { "  over the target of 1.5" };
-        let apart_ms = Figures::of(apart.iter().map(|run| run.took)).in_ms();
-        let (floor, ours) = (Figures::of_floor(&blocks).in_ms(), Figures::of_ours(&blocks).in_ms());
-        println!("{workers:>7}  {floor:<24}{ours:<24}{apart_ms:<24}{ratio}{verdict}");
-        let per_worker = |time: fn(&Run) -> Duration| {
-            let time = Figures::of(shared.iter().map(time)).median();
-            time.as_secs_f64() * 1e6 / f64::from(workers)
+        let each = |runs: &[Run], time: fn(&Run) -> Duration| {
+            Figures::of(runs.iter().map(|run| time(run) / u32::from(workers))).in_us()
         };
-        println!(
-            "         of that, per worker: floor {:.0} µs; coordinator {:.0} µs, worker {:.0} µs of processor time",
-            per_worker(|run| run.floor),
-            per_worker(|run| run.coordinator),
-            per_worker(|run| run.workers),
-        );
+        let (floor, processor) = (each(&one, |run| run.floor), each(&one, Run::processor));
+        let (one, two) = (each(&one, |run| run.took), each(&two, |run| run.took));
+        println!("{workers:>7}  {floor:<22}{processor:<22}{one:<22}{two:<22}{ratio}{verdict}");
         on_target &= kept;
     }
     on_target
@@ -71,15 +62,23 @@ pub(crate) fn measure(effort: Effort, descriptors: u64) -> bool {
 /// One group of workers that was connected.
 #[derive(Clone, Copy, Debug)]
 struct Run {
+    /// On the processor.
     floor: Duration,
     /// From the first attempt to connect until the last welcome was heard.
     took: Duration,
-    /// Processor time in which that was done.
+    /// On the processor.
     coordinator: Duration,
+    /// On the processor.
     workers: Duration,
 }
 
-/// With both processes on one processor, and without.
+impl Run {
+    fn processor(&self) -> Duration {
+        self.coordinator + self.workers
+    }
+}
+
+/// With both processes on one processor, and without that.
 fn measure_once(workers: u16) -> (Run, Run) {
     let all = sched_getaffinity(None).expect("it can be read");
     let mut one = CpuSet::new();

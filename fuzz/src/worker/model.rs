@@ -273,7 +273,9 @@ impl Model {
         let Some((expected, until)) = self.shutdown else { panic!("nobody wants the worker to end") };
         assert!(!self.is_finished, "a worker ends once");
         assert_eq!(reason, expected);
-        assert!(self.program.is_none() || until <= now, "a worker does not end before its program");
+        let is_left = self.program.is_some() && !self.is_killed();
+        assert!(!is_left, "a worker does not leave its program behind");
+        assert!(self.program.is_none() || until <= now, "a program has its time to end");
         self.is_finished = true;
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct RunOptions {
     pub(super) timeout: Duration,
 
     /// The largest time between the first and the last start of the clients that is not suspect
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::durations::parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::durations::parse_skew)]
     pub(super) max_start_skew: Duration,
 
     /// What becomes of a repetition whose clients did not start together

@@ -1,8 +1,9 @@
 //! The repetitions of a run, one after another, over one set of hosts.
 
+use super::first_failure::FirstFailure;
 use super::pause::Pause;
 use super::record::Record;
-use super::takeover::{Journal, RunState, UnderWay};
+use super::takeover::{self, Journal, RunState, UnderWay};
 use super::together;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
@@ -112,6 +113,7 @@ struct Execution<'a> {
     last_error: Option<String>,
     /// How the repetition under way had ended before this process took it over.
     inherited: Option<Verdict>,
+    first_failure: FirstFailure,
     interrupted: bool,
     /// Everything was ended by force; there is nobody to talk to any more.
     killed: bool,
@@ -169,6 +171,7 @@ impl<'a> Execution<'a> {
             verdict: journal.state.verdict.clone(),
             last_error: None,
             inherited: None,
+            first_failure: FirstFailure::default(),
             interrupted: journal.state.verdict.status == Status::Interrupted,
             journal,
             killed: false,
@@ -190,6 +193,7 @@ impl<'a> Execution<'a> {
             "event": "repetition", "number": number, "driver": driver, "round": turn.round,
             "taken_over": left.is_some(),
         }));
+        self.first_failure = FirstFailure::default();
         self.inherited = left.and_then(|left| left.failure.clone());
         self.interrupted |= self.inherited.as_ref().is_some_and(|left| left.status == Status::Interrupted);
         let begin = |servers: &mut _, clients: &mut _, now| match left {
@@ -198,7 +202,7 @@ impl<'a> Execution<'a> {
         };
         if let Some(left) = left {
             self.progress.message(&format!("Taking over repetition {number} of {driver}."));
-            started = earlier(started, &left.started);
+            started = takeover::moment_of(&left.started).unwrap_or(started);
             if !self.hosts.outlive_the_orchestrator() {
                 let lost = "the orchestrator died, and with it the workers on its machine and what they ran";
                 self.sum_up_lost(turn, lost, started.elapsed());
@@ -235,11 +239,11 @@ impl<'a> Execution<'a> {
 
     /// Goes on as far as the groups have come. That is on disk before anybody is told what follows from it.
     fn advance(&mut self, repetition: &mut Repetition) -> Vec<RepetitionPhase> {
-        let (journal, hosts) = (&mut self.journal, &*self.hosts);
+        let (journal, hosts, first) = (&mut self.journal, &*self.hosts, &mut self.first_failure);
         let decided = if self.interrupted { Some(Verdict::interrupted()) } else { self.inherited.clone() };
         self.coordinators.with_both(self.groups, |servers, clients, now| {
             let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
-            let failed = [&*servers, &*clients].into_iter().find_map(|c| Some((c.group(), c.failure()?)));
+            let failed = first.of(servers, clients);
             let verdict = |(group, failure)| Verdict {
                 error: Some(explain::explain(hosts, group, failure)),
                 ..Verdict::of(failure)
@@ -328,15 +332,15 @@ impl<'a> Execution<'a> {
     /// Says in the summary why not every repetition has had its turn.
     fn note_early_end(&mut self, number: u32, total: u32) {
         if number < total {
-            let reason = self.last_error.take().unwrap_or_default();
+            let users_wish = || Verdict::interrupted().error.filter(|_| self.interrupted);
+            let reason = self.last_error.take().or_else(users_wish).unwrap_or_default();
             self.verdict.error = Some(format!("ended after {number} of {total} repetitions: {reason}"));
         }
     }
 
     fn sum_up(&mut self, turn: Turn, duration: Duration) {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
-        let failure =
-            [servers, clients].into_iter().find_map(|group| Some((group.group(), group.failure()?)));
+        let failure = self.first_failure.of(servers, clients);
         let (start, quiet_window) = (together::start(clients), together::quiet_window(servers, clients));
         let mut verdict = match (self.inherited.take(), failure) {
             _ if self.interrupted => Verdict::interrupted(),
@@ -387,12 +391,14 @@ impl<'a> Execution<'a> {
         self.keep(turn, summary, verdict);
     }
 
-    /// Nobody can say any more what became of a repetition.
+    /// Nobody can say any more what became of a repetition; why is told unless it had ended badly before.
     fn sum_up_lost(&mut self, turn: Turn, reason: &str, duration: Duration) {
         collect::repair(self.plan, turn, self.hosts, self.directory);
-        let verdict = Verdict::infrastructure(reason.to_owned());
+        let verdict = self.inherited.take().unwrap_or_else(|| Verdict::infrastructure(reason.to_owned()));
         let driver = &self.plan.drivers[usize::from(turn.driver)].name;
-        self.progress.message(&format!("error: {driver}: {reason}"));
+        if let (Status::Failed, Some(error)) = (verdict.status, &verdict.error) {
+            self.progress.message(&format!("error: {driver}: {error}"));
+        }
         let lost = RepetitionSummary {
             error: verdict.error.clone(),
             ..RepetitionSummary::new(verdict.status, duration.as_secs_f64())
@@ -469,13 +475,4 @@ impl<'a> Execution<'a> {
         }
         Ok((self.verdict, self.record))
     }
-}
-
-/// The moment on our clock when `started`, by the time of the day, was; `now` if that makes no sense.
-fn earlier(now: Instant, started: &str) -> Instant {
-    let since = started
-        .parse()
-        .ok()
-        .and_then(|at: jiff::Timestamp| Duration::try_from(jiff::Timestamp::now().duration_since(at)).ok());
-    since.and_then(|since| now.checked_sub(since)).unwrap_or(now)
 }

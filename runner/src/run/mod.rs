@@ -5,6 +5,7 @@ mod directory;
 mod error;
 mod execute;
 mod explain;
+mod first_failure;
 mod interrupt;
 mod limits;
 mod machine;

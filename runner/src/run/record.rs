@@ -2,10 +2,11 @@
 //! takes no finished repetition with it.
 
 use super::execute::Outcome;
+use super::takeover::moment_of;
 use super::verdict::Verdict;
 use super::{Plan, Progress, RunDirectory, machine};
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The summary of the run under way.
 pub(super) struct Record {
@@ -38,8 +39,7 @@ impl Record {
 
     /// The record of a run that another process began.
     pub(super) fn take_over(summary: Summary) -> Self {
-        let earlier = Duration::try_from_secs_f64(summary.duration_s).unwrap_or_default();
-        Self { started: Instant::now().checked_sub(earlier).unwrap_or_else(Instant::now), summary }
+        Self { started: moment_of(&summary.started).unwrap_or_else(Instant::now), summary }
     }
 
     /// Adds a repetition of the driver with this index. Nothing is measured while it is written.

@@ -6,8 +6,10 @@
 use super::verdict::Verdict;
 use super::{RunDirectory, RunError};
 use crate::summary::Summary;
+use jiff::Timestamp;
 use russula_proto::Takeover;
 use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
 
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +84,7 @@ impl<'a> Journal<'a> {
     pub(super) fn note(&mut self, takeover: Takeover, failure: Option<Verdict>) {
         let started = match self.state.under_way.take() {
             Some(under_way) => under_way.started,
-            None => jiff::Timestamp::now().to_string(),
+            None => Timestamp::now().to_string(),
         };
         self.state.under_way = Some(UnderWay { started, failure, takeover });
         self.save();
@@ -108,4 +110,11 @@ impl<'a> Journal<'a> {
             tracing::warn!("nobody could take the run over: {error}");
         }
     }
+}
+
+/// The moment on our clock when it was `text`, an RFC 3339 time of the day; `None` if that makes no sense.
+pub(super) fn moment_of(text: &str) -> Option<Instant> {
+    let at: Timestamp = text.parse().ok()?;
+    let since = Duration::try_from(Timestamp::now().duration_since(at)).ok()?;
+    Instant::now().checked_sub(since)
 }

@@ -265,20 +265,30 @@ impl Running {
         eventually(&format!("stderr has {text:?}"), || self.stderr().contains(text));
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
     /// Waits for the end.
     pub(crate) fn end(self) -> Finished {
         self.end_within(PATIENCE)
     }
 
     pub(crate) fn end_within(mut self, limit: Duration) -> Finished {
+        if self.is_running() {
+            self.expect_end(limit);
+        }
+        let took = self.started.elapsed();
+        let status = self.child.wait().expect("reaped");
+        Finished { status, took, stdout: self.stdout(), stderr: self.stderr() }
+    }
+
+    fn expect_end(&self, limit: Duration) {
         let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("the program is there");
         let patience =
             Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
         let ended = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&patience));
         assert_eq!(ended, Ok(1), "the program does not end within {limit:?}; stderr: {}", self.stderr());
-        let took = self.started.elapsed();
-        let status = self.child.wait().expect("reaped");
-        Finished { status, took, stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

@@ -9,14 +9,32 @@
 mod attach;
 mod bad_input;
 mod bench;
+mod conditions;
+mod cuts;
 mod deaths;
 mod driver_failures;
 mod full_disk;
 mod good_runs;
 mod interrupts;
+mod keys;
+mod paths;
+#[path = "../../../backends/tests/tcp/proxy/mod.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "it is the file of the backends' tests, which use all of it"
+)]
+mod proxy;
 mod restarts;
 mod resume;
 mod resume_failed;
 mod resume_refused;
 mod stock;
+mod strangers;
 mod workers;
+
+/// What the proxy wants to find in a program of tests.
+mod common {
+    pub(crate) use crate::bench::PATIENCE;
+}

@@ -86,6 +86,7 @@ pub(crate) fn expect_complete(bench: &Bench, workers: Workers) {
         assert_eq!(repetitions.len(), 2, "{summary:#}");
         for repetition in repetitions {
             assert_eq!((&repetition["status"], &repetition["error"]), (&"ok".into(), &Value::Null));
+            assert!(repetition["duration_s"].as_f64() < summary["duration_s"].as_f64(), "{summary:#}");
             assert_eq!(repetition["clients"][0]["exit_code"], 0, "{repetition:#}");
             assert!(repetition["servers"][0]["duration_s"].as_f64() > Some(0.0), "{repetition:#}");
         }

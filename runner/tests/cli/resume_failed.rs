@@ -1,6 +1,6 @@
 //! `runner resume` of runs in which something was lost, failed or interrupted, and of local runs.
 
-use crate::bench::{LEFT_MAX, scenario};
+use crate::bench::{Bench, LEFT_MAX, scenario};
 use crate::resume::{
     CLIENT, DRIVERS, SERVER, SERVER_THAT_STOPS_LATE, TWICE, bench, expect_complete, expect_tidy, kill,
     statuses,
@@ -68,7 +68,7 @@ fn an_interrupted_run_is_not_gone_on_with() {
     assert_eq!(summary["status"], "interrupted");
     assert_eq!(statuses(&summary), ["interrupted"], "{summary:#}");
     let error = summary["error"].as_str().unwrap_or_default();
-    assert!(error.contains("ended after 1 of 4 repetitions"), "{summary:#}");
+    assert_eq!(error, "ended after 1 of 4 repetitions: interrupted by the user");
     workers.expect_dismissed();
     expect_tidy(&bench);
 }
@@ -182,6 +182,37 @@ fn a_local_run() {
         assert_eq!(lives, 2, "what the worker of the orchestrator that died has said is kept: {log}");
     }
     bench.resume(&[]).end().expect_code(2);
+}
+
+/// The embedded driver is this program under other names, which are there as long as the run goes on.
+#[test]
+fn a_local_run_of_the_embedded_driver() {
+    let bench = Bench::new();
+    let running = bench.start(bench.command(&["local"]));
+    running.expect_stderr("running clients (1)");
+    kill(running);
+    assert!(bench.run_directory().join("bin").exists());
+    bench.resume(&["--json"]).end().expect_code(3);
+    assert!(!bench.run_directory().join("bin").exists());
+    assert_eq!(bench.summary()["drivers"][0]["repetitions"][0]["error"], LOST);
+    expect_tidy(&bench);
+}
+
+/// How the repetition ended was decided before the orchestrator died.
+#[test]
+fn a_local_run_that_was_interrupted() {
+    let bench = bench(SERVER_THAT_STOPS_LATE, CLIENT, &[]);
+    let running = bench.local(&["--driver", "one", "--driver", "two", "--kill-grace", "1s"]);
+    bench.expect_at_gate("client-runs-one");
+    running.signal(Signal::INT);
+    bench.expect_at_gate("server-stops-one");
+    kill(running);
+    bench.open_gate("server-stops");
+    bench.resume(&[]).end().expect_code(130);
+    let summary = bench.summary();
+    assert_eq!(statuses(&summary), ["interrupted"], "{summary:#}");
+    assert_eq!(summary["error"], "ended after 1 of 2 repetitions: interrupted by the user");
+    expect_tidy(&bench);
 }
 
 /// What the orchestrator that died has left behind on this machine ends before anything is measured again.

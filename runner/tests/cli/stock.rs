@@ -11,10 +11,10 @@ use std::time::Duration;
 const DRIVERS: [&str; 4] = ["tcp", "s2n-quic", "s2n-tls", "native-tls"];
 
 /// Longest wait for a run of stock drivers, which use every processor they can get.
-const STOCK_PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const STOCK_PATIENCE: Duration = Duration::from_secs(240);
 
 /// The directory, or `None` and a line that says so.
-fn stock_dir() -> Option<PathBuf> {
+pub(crate) fn stock_dir() -> Option<PathBuf> {
     let dir = std::env::var_os("NETBENCH_STOCK_DIR");
     if dir.is_none() {
         println!("skipped: NETBENCH_STOCK_DIR is not set");

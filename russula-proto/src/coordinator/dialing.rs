@@ -49,6 +49,7 @@ impl Coordinator {
         }
         self.outputs.push_back(Output::Close(index));
         self.peers[index].lose(&self.config.limits, now);
+        self.end_question(index, now);
         let known = self.peers[index].welcome.is_some();
         if self.peers[index].is_dismissed || self.finishing.is_some() && !known {
             return self.give_up(index);
@@ -101,6 +102,7 @@ impl Coordinator {
             return;
         }
         self.clear_timer(index);
+        self.questions.forget(index);
         if !self.peers[index].is_dismissed {
             self.leave(index);
         }

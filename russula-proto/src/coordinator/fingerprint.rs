@@ -13,7 +13,10 @@ impl Coordinator {
     /// order of its timers. Left out are readings of clocks, lengths of time, counters of bytes and of attempts,
     /// and what is only shown. Two coordinators that differ in nothing else do the same, except where one has used
     /// up more of a limit; so a model check that takes them for one has to let limits pass at any time.
-    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+    ///
+    /// The workers are taken in the order of `indexes`: where they are alike, so are two states in which they have
+    /// changed places.
+    pub fn hash_state(&self, indexes: &[usize], hasher: &mut impl Hasher) {
         // Every field is named, so that a new one has to be thought about.
         let Self {
             config: _,
@@ -46,16 +49,18 @@ impl Coordinator {
         } = self;
         workflow.name().hash(hasher);
         (repetition, program, till, announced, aborted).hash(hasher);
-        failure.as_ref().map(|failure| (discriminant(failure), failure.worker())).hash(hasher);
+        let place = |index: usize| indexes.iter().position(|other| *other == index);
+        let failure = failure.as_ref().map(|failure| (discriminant(failure), failure.worker().map(place)));
+        failure.hash(hasher);
         (census, open, unmeasured, start_at.is_some()).hash(hasher);
         (is_taken_over, is_start_inherited, finished, outputs.len()).hash(hasher);
-        peers.iter().for_each(|peer| peer.hash_state(hasher));
-        self.timers_in_order().for_each(|timer| timer.hash(hasher));
+        indexes.iter().for_each(|index| peers[*index].hash_state(hasher));
+        self.timers_in_order(indexes).for_each(|timer| timer.hash(hasher));
     }
 
-    fn timers_in_order(&self) -> impl Iterator<Item = Timer> {
-        let peers = self.peers.iter().enumerate();
-        let peers = peers.filter_map(|(index, peer)| Some((peer.timer?, Timer::Peer(index))));
+    fn timers_in_order(&self, indexes: &[usize]) -> impl Iterator<Item = Timer> {
+        let peers = indexes.iter().map(|index| &self.peers[*index]).enumerate();
+        let peers = peers.filter_map(|(place, peer)| Some((peer.timer?, Timer::Peer(place))));
         let phase = self.deadline.map(|(phase, at)| (at, Timer::Phase(phase)));
         let finish = self.finishing.map(|at| (at, Timer::Finish));
         let mut timers: Vec<(Timestamp, Timer)> = peers.chain(phase).chain(finish).collect();

@@ -93,6 +93,7 @@ impl Coordinator {
 
     pub(super) fn stop_everything(&mut self) {
         self.unmeasured = 0;
+        self.questions.clear();
         self.till = Some(Milestone::Done);
         self.aborted = true;
         for index in 0..self.peers.len() {

@@ -32,9 +32,10 @@ impl Coordinator {
                 self.handle_report(index, report, message_len, now);
             }
             WorkerMessage::Clock(reading) if !greeting => {
-                let peer = &mut self.peers[index];
-                if peer.clock.handle(reading, now) && peer.clock.is_done() {
-                    self.unmeasured -= 1;
+                let clock = &mut self.peers[index].clock;
+                if clock.handle(reading, now) {
+                    self.unmeasured -= usize::from(clock.is_done());
+                    self.end_question(index, now);
                 }
             }
             WorkerMessage::Farewell if !greeting && self.peers[index].finish_said => {
@@ -97,6 +98,7 @@ impl Coordinator {
             self.has_heard_end = true;
             // What has ended does not start any more.
             self.unmeasured -= usize::from(peer.clock.give_up() && !peer.is_gone());
+            self.end_question(index, now);
             self.close_window(message_len, now);
             if self.is_failure(&ending) {
                 self.fail(Failure::Worker { index, ending });

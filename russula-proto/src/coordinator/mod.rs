@@ -12,6 +12,7 @@ mod group;
 mod hearing;
 mod output;
 mod peer;
+mod questions;
 mod schedule;
 mod speaking;
 mod starts;
@@ -28,6 +29,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 use peer::{Connection, Peer};
+use questions::Questions;
 use schedule::Schedule;
 use window::Window;
 
@@ -67,7 +69,7 @@ pub struct Coordinator {
     /// Payload bytes of all control connections in both directions.
     control_bytes: u64,
     dials: u64,
-    questions: u32,
+    questions: Questions,
     schedule: Schedule,
     deadline: Option<(Phase, Timestamp)>,
     finishing: Option<Timestamp>,
@@ -102,7 +104,7 @@ impl Coordinator {
             has_heard_end: false,
             control_bytes: 0,
             dials: 0,
-            questions: 0,
+            questions: Questions::default(),
             schedule: Schedule::default(),
             deadline: None,
             finishing: None,
@@ -221,6 +223,7 @@ impl Coordinator {
         let exchanges = if self.workflow.starts_together() { self.config.limits.clock_exchanges } else { 0 };
         self.census = [0; Stage::ALL.len()];
         self.unmeasured = 0;
+        self.questions.clear();
         for peer in &mut self.peers {
             peer.begin_repetition(exchanges);
             if !peer.is_gone() {

@@ -161,15 +161,18 @@ impl Peer {
         true
     }
 
-    /// Asks for the worker's clock if that is due; returns whether there is something to transmit.
-    pub(super) fn ask_clock(&mut self, number: u32, now: Timestamp) -> bool {
-        let Connection::Up(link) = &mut self.connection else { return false };
-        if !self.clock.is_due() || !link.is_flushed() {
-            return false;
+    /// Whether a question for the worker's clock is due, and there is room for it.
+    pub(super) fn is_to_be_asked(&self) -> bool {
+        let Connection::Up(link) = &self.connection else { return false };
+        self.clock.is_due() && link.is_flushed()
+    }
+
+    /// Queues the question for the worker's clock.
+    pub(super) fn ask_clock(&mut self, number: u32, now: Timestamp) {
+        if let Connection::Up(link) = &mut self.connection {
+            link.send(&CoordinatorMessage::ReadClock(number));
+            self.clock.ask(number, now);
         }
-        link.send(&CoordinatorMessage::ReadClock(number));
-        self.clock.ask(number, now);
-        true
     }
 
     /// Queues the end of the run; returns whether there is something to transmit.

@@ -22,11 +22,8 @@ impl Coordinator {
             peer.say_finish()
         } else if self.repetition > 0 && peer.say(goal) {
             true
-        } else if target == Target::Ready && peer.ask_clock(self.questions, now) {
-            self.questions = self.questions.wrapping_add(1);
-            true
         } else {
-            false
+            target == Target::Ready && self.ask_clock(index, now)
         };
         if queued {
             self.outputs.push_back(Output::Transmit(index));

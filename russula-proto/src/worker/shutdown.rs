@@ -44,6 +44,10 @@ impl Worker {
         {
             shutdown.finished = true;
             let reason = shutdown.reason;
+            if self.kill_at.take().is_some() {
+                // The caller is late; a worker does not leave its program behind all the same.
+                self.outputs.push_back(Output::Kill);
+            }
             self.outputs.push_back(Output::Finished(reason));
         }
     }

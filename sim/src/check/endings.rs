@@ -69,7 +69,8 @@ pub(super) fn outcomes_are_known(run: &Run, repetition: &Repetition) -> Result<(
 
 /// Whether the worker was begun anew in `repetition`, so that what it saw before is lost.
 fn is_forgotten(run: &Run, repetition: &Repetition, host: HostId) -> bool {
-    run.seen_in(repetition).any(|seen| *seen == Observation::WorkerUp(host))
+    let forgets = [Observation::WorkerUp(host), Observation::TakenOver(host)];
+    run.seen_in(repetition).any(|seen| forgets.contains(seen))
 }
 
 pub(super) fn nothing_is_left(run: &Run) -> Result<(), String> {

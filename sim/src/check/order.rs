@@ -45,7 +45,7 @@ pub(super) fn servers_stop_after_clients_ended(run: &Run, repetition: &Repetitio
                 clients_ended += 1;
             }
             Observation::Failed(..) | Observation::GivenUp => return Ok(()),
-            Observation::ShutDown(host) => shut_down.push(*host),
+            Observation::ShutDown(host) | Observation::TakenOver(host) => shut_down.push(*host),
             Observation::Terminated(host)
                 if host.group == Group::Server
                     && clients_ended < run.options.clients

@@ -7,6 +7,8 @@ use russula_proto::{Ending, Exit, Outcome, Stage, StartFailure};
 pub(super) struct HostModel {
     worker_is_up: bool,
     shut_down: bool,
+    /// Another coordinator has taken it over since its newest program was started.
+    is_taken_over: bool,
     program: Program,
     /// The repetition of the newest program, of the newest that ran, and of the newest that ended or was lost.
     pub(super) started_in: u32,
@@ -44,6 +46,7 @@ impl Default for HostModel {
         Self {
             worker_is_up: true,
             shut_down: false,
+            is_taken_over: false,
             program: Program::None,
             started_in: 0,
             ran_in: 0,
@@ -70,7 +73,7 @@ impl HostModel {
 
     /// Whether its worker may stop the program whatever the others do.
     pub(super) fn may_stop(&self, repetition: u32) -> bool {
-        self.shut_down || self.is_dismissed || self.started_in < repetition
+        self.shut_down || self.is_taken_over || self.is_dismissed || self.started_in < repetition
     }
 
     // --- its program ---
@@ -89,6 +92,7 @@ impl HostModel {
         self.started_in = repetition;
         self.result = None;
         self.is_forgotten = false;
+        self.is_taken_over = false;
         self.was_told_to_end = false;
         None
     }
@@ -158,6 +162,14 @@ impl HostModel {
 
     pub(super) fn shut_down(&mut self) -> Option<&'static str> {
         self.shut_down = true;
+        None
+    }
+
+    /// It gives up what it was doing, and says nothing of it to whoever comes next.
+    pub(super) fn taken_over(&mut self) -> Option<&'static str> {
+        self.is_taken_over = true;
+        self.is_forgotten = true;
+        self.may_go_back += 1;
         None
     }
 

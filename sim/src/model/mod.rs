@@ -121,6 +121,7 @@ impl Model {
             Observation::WorkerKilled(host) => self.host(host).worker_killed(),
             Observation::WorkerEnded(host) => self.host(host).worker_ended(),
             Observation::ShutDown(host) => self.host(host).shut_down(),
+            Observation::TakenOver(host) => self.host(host).taken_over(),
             Observation::Heard(host, stage) => {
                 let repetition = self.repetition;
                 self.host(host).heard(*stage, repetition)
@@ -273,3 +274,6 @@ impl Model {
         self.hosts.entry(*host).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ pub enum Observation {
     CoordinatorsGone,
     /// Something outside disturbs the connection to this host, or the host itself.
     Disturbed(HostId),
+    /// Another coordinator, which has the key, takes the worker over.
+    TakenOver(HostId),
     /// A program was started for this repetition.
     Started(HostId, u32),
     /// The program runs; a server listens.

@@ -34,6 +34,8 @@ pub enum Fault {
     CrashOrchestrator(Death),
     /// Somebody connects, so many times, and is none of us.
     Strangers(HostId, Stranger, u8),
+    /// Another coordinator with the same key takes the worker over.
+    Rival(HostId),
     /// The user interrupts the repetition.
     GiveUp,
 }
@@ -68,6 +70,7 @@ impl Fault {
             | Self::ShutDown(_)
             | Self::LoseHost(_)
             | Self::Mangle(..)
+            | Self::Rival(_)
             | Self::GiveUp => false,
         }
     }
@@ -95,6 +98,7 @@ impl Fault {
             }
             Self::Mangle(host, end, mangling) => world.mangle(host, end, mangling),
             Self::CrashOrchestrator(death) => world.crash_orchestrator(death),
+            Self::Rival(host) => world.stranger(host, Stranger::Rival),
             Self::GiveUp => world.give_up(),
         }
     }
@@ -104,6 +108,7 @@ impl Fault {
         match self {
             Self::Stall(host, _) => world.release(host),
             Self::Refuse(host) => world.refuse(host, false),
+            Self::Rival(host) => world.strangers_leave(host),
             Self::Crash(host) | Self::ShutDown(host) => world.restart(host),
             Self::Vanish(host) => {
                 world.restart(host);
@@ -135,6 +140,7 @@ impl Fault {
             | Self::Vanish(_)
             | Self::ShutDown(_)
             | Self::CrashOrchestrator(_)
+            | Self::Rival(_)
             | Self::HalfOpen(..) => random.up_to(LASTS_MAX),
             Self::Cut(_)
             | Self::KillProgram(_)
@@ -168,7 +174,8 @@ impl Fault {
             79..83 => Self::KillProgram(host),
             83..85 => Self::ShutDown(host),
             85..86 => Self::LoseHost(host),
-            86..97 => {
+            86..88 => Self::Rival(host),
+            88..97 => {
                 let stranger = random.one_of(&Stranger::ALL);
                 Self::Strangers(host, stranger, random.one_of(&[1, 1, 2, 12]))
             }
@@ -238,6 +245,7 @@ impl fmt::Display for Fault {
             Self::CrashOrchestrator(Death::PowerLost) => {
                 f.write_str("the host of the coordinators loses its power")
             }
+            Self::Rival(host) => write!(f, "another coordinator takes {host} over"),
             Self::GiveUp => f.write_str("the user interrupts"),
         }
     }

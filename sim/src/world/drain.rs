@@ -239,8 +239,10 @@ impl World {
             worker::Output::Terminate => self.terminate_program(id),
             worker::Output::Kill => self.signal_program(id, 9),
             worker::Output::Event(event) => {
-                host.has_met_coordinator |= matches!(event, worker::Event::Attached(_));
                 self.say(id, Kind::Event, || event.to_string());
+                if let worker::Event::Attached(socket) = event {
+                    self.note_attached(id, socket);
+                }
             }
             worker::Output::Finished(reason) => {
                 self.say(id, Kind::Event, || format!("ends: {reason}"));
@@ -256,6 +258,16 @@ impl World {
             }
         }
         true
+    }
+
+    /// Somebody who has the key is the worker's coordinator now: ours, or a rival.
+    fn note_attached(&mut self, id: HostId, socket: ConnectionId) {
+        let Some(&wire) = self.host_mut(id).sockets.get(&socket) else { return };
+        self.host_mut(id).has_met_coordinator = true;
+        if self.wire(wire).stranger.is_some() {
+            self.note(Observation::Disturbed(id));
+            self.note(Observation::TakenOver(id));
+        }
     }
 
     /// The worker process ends in an orderly way: what was sent arrives, and then the end of the stream.

@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    fn disturb(&mut self, host: HostId) {
+    pub(super) fn disturb(&mut self, host: HostId) {
         self.note(Observation::Disturbed(host));
     }
 

@@ -80,6 +80,8 @@ pub(crate) struct Speech {
     pub(crate) says: Vec<u8>,
     /// From one byte to the next; zero: all at once.
     pub(crate) pace: Duration,
+    /// It has the right key, so it is to be let in.
+    pub(crate) is_rival: bool,
     /// Goes on like a coordinator if it is let in.
     pub(crate) link: Option<Box<Link>>,
 }
@@ -209,7 +211,9 @@ impl World {
     pub(super) fn carry(&mut self, wire: WireId, from: End, len: usize, is_last: bool) {
         let delay = self.network.latency + self.random.up_to(self.network.jitter);
         let (arrival, host) = (self.now + delay, self.wire(wire).host);
-        self.note(Observation::Sent(host, from, len));
+        if self.wire(wire).stranger.is_none() {
+            self.note(Observation::Sent(host, from, len));
+        }
         if self.is_traced {
             self.sniff(wire, from, len);
         }
@@ -303,12 +307,15 @@ impl World {
 
     pub(super) fn answer(&mut self, wire: WireId, is_accepted: bool) {
         let host = self.wire(wire).host;
+        if !self.wire(wire).end(End::Dialer).is_open {
+            return;
+        }
         if let Some(speech) = self.wire(wire).stranger.take() {
             self.speak(wire, &speech);
             self.wire(wire).stranger = Some(speech);
             return;
         }
-        if !self.is_current(wire) || !self.wire(wire).end(End::Dialer).is_open {
+        if !self.is_current(wire) {
             return;
         }
         let entropy = self.random.bytes();
@@ -322,16 +329,17 @@ impl World {
         let host = self.wire(wire).host;
         let is_open = self.wire(wire).end(end).is_open;
         let is_stranger = self.wire(wire).stranger.is_some();
+        let is_rival = self.wire(wire).stranger.as_ref().is_some_and(|speech| speech.is_rival);
         let stream = self.wire(wire).end(end.other());
         let from = stream.arrived;
         stream.arrived += len;
-        if is_stranger && end == End::Dialer {
-            return self.answer_stranger(wire, from..from + len);
-        }
         if !is_open {
             // The answer to bytes that nobody waits for is a reset.
             self.schedule(self.now + self.network.latency, Happening::Resets(wire, end.other()));
             return;
+        }
+        if is_stranger && end == End::Dialer {
+            return self.answer_stranger(wire, from..from + len);
         }
         self.wire(wire).end(end).received_bytes += len as u64;
         if !is_stranger {
@@ -353,7 +361,7 @@ impl World {
                     let before = (worker.state(), worker.repetition(), worker.is_attached());
                     worker.handle_bytes(socket, &bytes[from..from + len], now);
                     let after = (worker.state(), worker.repetition(), worker.is_attached());
-                    if is_stranger && before != after {
+                    if is_stranger && !is_rival && before != after {
                         let text = || format!("a stranger takes {host} from {before:?} to {after:?}");
                         self.breach(Promise::Intruders, text);
                     }
@@ -371,11 +379,12 @@ impl World {
 
     pub(super) fn end_arrives(&mut self, wire: WireId, end: End) {
         let (host, socket) = (self.wire(wire).host, self.wire(wire).socket);
-        let is_stranger = self.wire(wire).stranger.is_some();
-        if !self.wire(wire).end(end).is_open || is_stranger {
+        if !self.wire(wire).end(end).is_open {
             return;
         }
+        let is_stranger = self.wire(wire).stranger.is_some();
         match (end, socket) {
+            (End::Dialer, _) if is_stranger => {}
             (End::Dialer, _) => self.tell_coordinator(host.group, |c, now| c.handle_end(host.index, now)),
             (End::Worker, Some(socket)) => {
                 self.tell_worker(host, |worker, now| worker.handle_end(socket, now))

@@ -31,10 +31,12 @@ pub enum Stranger {
     Replay,
     /// Says again the handshake of the coordinator, and then the beginning of the longest frame there is.
     GiantLength,
+    /// Has the right key: another coordinator, which wants to have everything stopped.
+    Rival,
 }
 
 impl Stranger {
-    /// Every one.
+    /// Every one who is not to be let in.
     pub const ALL: [Self; 9] = [
         Self::Silent,
         Self::Http,
@@ -69,6 +71,7 @@ impl Stranger {
             Self::WrongWorker => {
                 Speech::by(dialed(key, &Identity { index: identity.index + 1, ..identity.clone() }))
             }
+            Self::Rival => Speech { is_rival: true, ..Speech::by(dialed(key, identity)) },
             Self::Replay => Speech::of(recorded),
             Self::GiantLength => {
                 let request = &recorded[..recorded.len().min(REQUEST_LEN)];
@@ -87,6 +90,17 @@ impl World {
         let keys = [&self.key(), &self.key_of(entropy)];
         let speech = stranger.speech(keys, &identity, &recorded, entropy);
         self.dial(host, Some(speech));
+    }
+
+    /// Whoever is connected to `host` and is not its coordinator goes away.
+    pub fn strangers_leave(&mut self, host: HostId) {
+        for wire in (0..self.wires.len()).map(WireId) {
+            if self.wire(wire).host == host && self.wire(wire).stranger.is_some() {
+                self.disturb(host);
+                self.close_end(wire, End::Dialer);
+            }
+        }
+        self.settle();
     }
 
     /// Somebody connects to `host` and sends `bytes`.
