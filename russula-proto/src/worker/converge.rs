@@ -26,7 +26,8 @@ impl Worker {
             self.report_due = true;
         }
         let Some(goal) = self.goal else { return };
-        let target = if self.start_at().is_some_and(|at| at > now) { Target::Ready } else { goal.target };
+        let is_early = self.start_at().is_some_and(|at| at > now) || !self.is_goal_current;
+        let target = if is_early && goal.target == Target::Run { Target::Ready } else { goal.target };
         while self.apply(WorkerInput::Target(target), now) {}
     }
 
@@ -34,7 +35,7 @@ impl Worker {
     pub(super) fn start_at(&self) -> Option<Timestamp> {
         let goal = self.goal.filter(|goal| goal.target == Target::Run && self.shutdown.is_none())?;
         let is_due = goal.repetition == self.task.repetition && self.task.workflow.stage() <= Stage::Ready;
-        goal.start_at.filter(|_| is_due)
+        goal.start_at.filter(|_| is_due && self.is_goal_current)
     }
 
     /// Applies one input to the workflow; the only place where its state changes.

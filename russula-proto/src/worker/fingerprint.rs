@@ -21,6 +21,7 @@ impl Worker {
             attachments: _,
             memory,
             goal,
+            is_goal_current,
             task,
             report_due,
             clock_due,
@@ -36,6 +37,7 @@ impl Worker {
         connections.hash_state(hasher);
         coordinator.map(|(session, _)| session).hash(hasher);
         memory.hash(hasher);
+        is_goal_current.hash(hasher);
         goal.map(|goal| (goal.repetition, goal.program, goal.target, goal.start_at.is_some())).hash(hasher);
         task.hash_state(hasher);
         (report_due, clock_due.is_some(), farewell).hash(hasher);

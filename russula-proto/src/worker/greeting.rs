@@ -88,6 +88,7 @@ impl Worker {
     fn detach(&mut self, connection: ConnectionId, now: Timestamp) {
         if self.connections.attached() == Some(connection) {
             self.past_control_bytes = self.control_bytes();
+            self.is_goal_current = false;
             if self.farewell == Farewell::Said && !self.is_flushed(connection) {
                 self.farewell = Farewell::Due;
             }

@@ -46,6 +46,9 @@ pub struct Worker {
     memory: Memory,
     /// The newest goal of the coordinator.
     goal: Option<Goal>,
+    /// Whether the goal was heard on the connection that is there now. Nothing is started for one that was not: the
+    /// coordinator may have given the repetition up since.
+    is_goal_current: bool,
     task: Task,
     /// Whether the coordinator is to hear where the task is.
     report_due: bool,
@@ -73,6 +76,7 @@ impl Worker {
             memory: Memory { session: config.session, takeovers: 0 },
             config,
             goal: None,
+            is_goal_current: false,
             report_due: false,
             clock_due: None,
             farewell: Farewell::NotAsked,
@@ -264,6 +268,7 @@ impl Worker {
             CoordinatorMessage::Goal(goal) if attached => {
                 if self.goal.is_none_or(|known| known.repetition <= goal.repetition) {
                     self.goal = Some(goal);
+                    self.is_goal_current = true;
                 }
             }
             CoordinatorMessage::ReadClock(exchange) if attached => {
