@@ -35,6 +35,8 @@ pub(super) struct Model {
     pub(super) era: u32,
     pub(super) attached: Option<ConnectionId>,
     pub(super) orphaned_at: Option<Timestamp>,
+    /// The connection on which the goal that counts was last heard.
+    goal_from: Option<ConnectionId>,
     pub(super) verdicts: VecDeque<Verdict>,
     /// Every goal of the coordinator.
     goals: Vec<Goal>,
@@ -63,6 +65,7 @@ impl Model {
             orphaned_at: None,
             verdicts: VecDeque::new(),
             goals: vec![],
+            goal_from: None,
             program: None,
             started: BTreeSet::new(),
             ran: BTreeMap::new(),
@@ -100,7 +103,12 @@ impl Model {
                 }
                 None => self.attach(id, connections, &hello),
             },
-            CoordinatorMessage::Goal(goal) if is_attached => self.goals.push(goal),
+            CoordinatorMessage::Goal(goal) if is_attached => {
+                if self.goal().is_none_or(|known| known.repetition <= goal.repetition) {
+                    self.goal_from = Some(id);
+                }
+                self.goals.push(goal);
+            }
             CoordinatorMessage::ReadClock(number) if is_attached => {
                 self.words.entry(id).or_default().questions.push((number, now));
             }
@@ -181,7 +189,9 @@ impl Model {
     /// When the worker wants to be called for a start, if it is ready for it.
     pub(super) fn start_at(&self, repetition: u32) -> Option<Timestamp> {
         let goal = self.goal().filter(|goal| goal.target == Target::Run && goal.repetition == repetition)?;
-        goal.start_at.filter(|_| self.shutdown.is_none())
+        // Nothing is started for a goal that was not heard on the connection that is there now.
+        let is_current = self.attached.is_some() && self.attached == self.goal_from;
+        goal.start_at.filter(|_| self.shutdown.is_none() && is_current)
     }
 
     // --- the program ---
