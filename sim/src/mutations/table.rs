@@ -59,8 +59,8 @@ pub const MUTATIONS: [Mutation; 28] = [
     Mutation {
         name: "a worker does not wait for the instant",
         file: "russula-proto/src/worker/converge.rs",
-        from: "if self.start_at().is_some_and(|at| at > now) { Target::Ready } else { goal.target }",
-        to: "if false { Target::Ready } else { goal.target }",
+        from: "self.start_at().is_some_and(|at| at > now) || !self.is_goal_current",
+        to: "!self.is_goal_current",
         caught_by: "together",
     },
     Mutation {
