@@ -78,11 +78,7 @@ fn a_successor_replaces_connections_that_are_half_open() {
             path.wait_for_stall();
         }
         let mut groups = groups.die_and_be_replaced();
-        groups.advance_to_window();
-        // The clients' workers may be heard before those of the servers.
-        while !groups.coordinators.get(groups.servers).peer(0).is_connected {
-            groups.coordinators.wait(Some(Duration::from_millis(10))).unwrap();
-        }
+        groups.catch_up_in_window();
         for workers in workers {
             assert_eq!(workers.log(0).matches("coordinator attached").count(), 2, "{}", workers.log(0));
         }
@@ -104,7 +100,7 @@ fn a_predecessor_that_is_not_dead_does_not_come_back() {
         let mut older = TwoGroups::begin(hosts.servers.addresses(), hosts.clients.addresses());
         older.advance_to_window();
         let mut newer = older.be_replaced();
-        newer.advance_to_window();
+        newer.catch_up_in_window();
         let id = older.servers;
         for _ in 0..5 {
             crate::wait_for(&mut older.coordinators, id, "a refusal", |event| {

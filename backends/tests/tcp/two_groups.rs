@@ -166,6 +166,15 @@ impl TwoGroups {
         self.advance();
     }
 
+    /// Takes over a repetition whose clients run, until every worker has been heard: a client may be before a server.
+    pub(crate) fn catch_up_in_window(&mut self) {
+        self.advance_to_window();
+        self.serve_until("every worker is connected", |groups| {
+            let peers = [groups.servers, groups.clients].map(|id| groups.coordinators.get(id).peers());
+            peers.into_iter().flatten().all(|peer| peer.is_connected)
+        });
+    }
+
     /// Nothing has failed so far.
     pub(crate) fn assert_well(&self) {
         for id in [self.servers, self.clients] {
