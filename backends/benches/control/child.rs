@@ -1,7 +1,7 @@
 //! Processes of the benchmark: this program, started again with other arguments.
 
 use rustix::time::{ClockId, clock_gettime};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -31,6 +31,12 @@ impl Child {
         line.trim().to_owned()
     }
 
+    /// Writes a line to its stdin.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.lifeline.as_mut().expect("it is closed only when this is dropped");
+        writeln!(stdin, "{line}").expect("the process reads it");
+    }
+
     /// Time that it has spent on a processor (`/proc/PID/schedstat`, in `proc_pid_schedstat(5)`), as it stood at the last
     /// tick or the last switch to another process: a few milliseconds may be missing.
     pub(crate) fn cpu_time(&self) -> Duration {
@@ -52,6 +58,12 @@ impl Drop for Child {
 /// Time that this thread has spent on a processor.
 pub(crate) fn own_cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("no thread owes time")
+}
+
+/// The machine's clock, which all processes share.
+pub(crate) fn monotonic_nanos() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).expect("after the machine was started")
 }
 
 /// Has this process end when whoever started it closes its stdin, or ends itself.

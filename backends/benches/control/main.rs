@@ -5,7 +5,8 @@
 //! 2. `workflow`: the whole server workflow, to running and to done, with a program that is a no-op.
 //! 3. `handshakes`: connect, handshake and welcome of 1000 and 10,000 workers, against the arithmetic alone.
 //! 4. `scale`: memory of the coordinator for each worker, and time for each event, up to 10,000 workers.
-//! 5. `skew`: how close together the programs of 50 client workers start.
+//! 5. `skew`: how close together the programs of 50 client workers start, against processes that only sleep until the
+//!    same instant. Measured in turns.
 //!
 //! `-- --quick` takes a few seconds and is what `cargo test --all-targets` runs; `-- --check` ends with
 //! status 1 when a figure is over its target; `-- --part handshakes` measures only that; `-- --workers 1000` measures
@@ -32,6 +33,8 @@ mod rounds;
 mod scale;
 #[cfg(target_os = "linux")]
 mod skew;
+#[cfg(target_os = "linux")]
+mod sleepers;
 #[cfg(target_os = "linux")]
 mod workflow;
 
@@ -90,6 +93,8 @@ fn be_somebody_else() -> bool {
         scale::main(workers, rounds.expect("the number of rounds"));
     } else if let Some(index) = number_after(skew::ARGUMENT) {
         skew::main(index);
+    } else if std::env::args().any(|arg| arg == sleepers::ARGUMENT) {
+        sleepers::main();
     } else {
         return false;
     }
