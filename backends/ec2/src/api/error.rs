@@ -1,0 +1,206 @@
+//! What the service says when a call fails, sorted by what can be done about it.
+
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use std::error::Error;
+use std::future::Future;
+
+/// A call failed, after all its attempts.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} of {resource} failed: {message}")]
+pub struct ApiError {
+    /// The operation, as AWS calls it.
+    pub operation: &'static str,
+    /// What it was about.
+    pub resource: String,
+    /// What can be done about it.
+    pub cause: Cause,
+    /// The code that the service gave, if it said anything.
+    pub code: Option<String>,
+    message: String,
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What can be done about a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no capacity for this type in this zone: another zone or type may have some.
+    Capacity,
+    /// The account may not have more of it.
+    Quota,
+    /// The caller may not do it.
+    Permission,
+    /// It does not exist, or not yet.
+    NotFound,
+    /// It exists already.
+    Exists,
+    /// Something else still needs it.
+    InUse,
+    /// The service is asked too often.
+    Throttled,
+    /// What was asked makes no sense to the service.
+    Invalid,
+    /// The service could not be reached, or did not answer in time.
+    Unreachable,
+    /// A dry run would have succeeded.
+    DryRun,
+    /// Something else.
+    Other,
+}
+
+/// Makes one call; an error names `operation` and `resource`.
+///
+/// # Errors
+/// What the service says, or that it says nothing.
+pub async fn call<T, E>(
+    operation: &'static str,
+    resource: &str,
+    request: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, ApiError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let result = request.await;
+    let error = match result {
+        Ok(output) => {
+            tracing::debug!("{operation} of {resource}");
+            return Ok(output);
+        }
+        Err(error) => error,
+    };
+    let code = error.code().map(str::to_owned);
+    let cause = match &error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unreachable,
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => Cause::of(code.as_deref().unwrap_or("")),
+        SdkError::ConstructionFailure(_) => Cause::Other,
+        // The SDK reserves the right to add kinds.
+        _ => Cause::Other,
+    };
+    let message = match (&code, error.message()) {
+        (Some(code), Some(message)) => format!("{message} ({code})"),
+        (Some(code), None) => code.clone(),
+        (None, _) => causes_of(&error),
+    };
+    tracing::debug!("{operation} of {resource} failed: {message}");
+    Err(ApiError {
+        operation,
+        resource: resource.to_owned(),
+        cause,
+        code,
+        message,
+        source: Some(error.into()),
+    })
+}
+
+impl ApiError {
+    /// An answer without what it must have.
+    pub fn incomplete(operation: &'static str, resource: &str, what: &str) -> Self {
+        Self {
+            operation,
+            resource: resource.to_owned(),
+            cause: Cause::Other,
+            code: None,
+            message: format!("the answer has no {what}"),
+            source: None,
+        }
+    }
+}
+
+impl Cause {
+    /// What a code of EC2, SSM, S3, IAM, CloudFormation or STS means for us. Sources: the pages "Error codes" of the
+    /// API references of these services.
+    fn of(code: &str) -> Self {
+        match code {
+            "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientCapacity"
+            | "SpotMaxPriceTooLow"
+            | "Unsupported" => Self::Capacity,
+            "InstanceLimitExceeded"
+            | "VcpuLimitExceeded"
+            | "MaxSpotInstanceCountExceeded"
+            | "SecurityGroupLimitExceeded"
+            | "PlacementGroupLimitExceeded"
+            | "ParameterLimitExceeded"
+            | "LimitExceeded"
+            | "LimitExceededException" => Self::Quota,
+            "UnauthorizedOperation"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "AuthFailure"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "OptInRequired" => Self::Permission,
+            "NoSuchEntity"
+            | "NoSuchKey"
+            | "NoSuchBucket"
+            | "NotFound"
+            | "ParameterNotFound"
+            | "InvocationDoesNotExist"
+            | "InvalidPlacementGroup.Unknown" => Self::NotFound,
+            "InvalidGroup.Duplicate"
+            | "InvalidPlacementGroup.Duplicate"
+            | "AlreadyExistsException"
+            | "ParameterAlreadyExists"
+            | "BucketAlreadyOwnedByYou"
+            | "InvalidPermission.Duplicate" => Self::Exists,
+            "DependencyViolation" | "InvalidPlacementGroup.InUse" | "ResourceInUse" => Self::InUse,
+            "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException"
+            | "SlowDown"
+            | "RateExceeded" => Self::Throttled,
+            "DryRunOperation" => Self::DryRun,
+            _ if code.ends_with(".NotFound") || code.ends_with("NotFoundException") => Self::NotFound,
+            _ if code.starts_with("Invalid")
+                || code == "ValidationError"
+                || code == "ValidationException" =>
+            {
+                Self::Invalid
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An error and what caused it, in one line; the SDK hides what matters in the last of them.
+fn causes_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_by_what_can_be_done() {
+        for (code, cause) in [
+            ("InsufficientInstanceCapacity", Cause::Capacity),
+            ("VcpuLimitExceeded", Cause::Quota),
+            ("UnauthorizedOperation", Cause::Permission),
+            ("InvalidInstanceID.NotFound", Cause::NotFound),
+            ("DependencyViolation", Cause::InUse),
+            ("InvalidGroup.Duplicate", Cause::Exists),
+            ("InvalidParameterValue", Cause::Invalid),
+            ("RequestLimitExceeded", Cause::Throttled),
+            ("InternalError", Cause::Other),
+            ("", Cause::Other),
+        ] {
+            assert_eq!(Cause::of(code), cause, "{code}");
+        }
+    }
+}
