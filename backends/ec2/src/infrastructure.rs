@@ -16,7 +16,7 @@ pub struct Infrastructure {
 }
 
 /// A public subnet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Subnet {
     /// Its id.
     pub id: String,

@@ -11,4 +11,11 @@
 pub mod api;
 pub mod hosts;
 pub mod infrastructure;
+pub mod inventory;
+pub mod journal;
+pub mod launch;
+pub mod lookup;
 pub mod names;
+pub mod plan;
+pub mod tags;
+pub mod teardown;
