@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Options of every run that starts its workers itself.
-#[derive(Debug, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub(super) struct ProgramOptions {
     /// Directory with driver programs, looked at before the driver cache and PATH
     #[arg(long, value_name = "DIR")]
