@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! api       the clients of one account and region; every call has a deadline, and an error that names it
+//! artifacts files to the hosts and back, by digest through the bucket
+//! steps     what hosts do to get ready, sent through SSM and watched
 //! names     what the things of a run are called
 //! ```
 //!
@@ -9,6 +11,8 @@
 //! by either. Only `runner` depends on this crate, behind its feature `ec2`.
 
 pub mod api;
+pub mod artifacts;
 pub mod hosts;
 pub mod infrastructure;
 pub mod names;
+pub mod steps;
