@@ -72,8 +72,8 @@ impl Host {
             host.file("scenario/incast.json", "{}", 0o644),
             host.file("bin/runner", &format!("{RUNNER}{worker}\n"), 0o755),
             host.file("bin/client-tcp", "#!/bin/true", 0o755),
-            host.file("sparc/bin/ignored", "x", 0o755).replace("sparc/", "x86_64/"),
-            host.file("sparc2/bin/ignored", "x", 0o755).replace("sparc2/", "aarch64/"),
+            host.file("x86_64/bin/of-x86_64", "x", 0o755),
+            host.file("aarch64/bin/of-aarch64", "y", 0o755),
         ];
         let hosts = format!(
             "host i-b server 1 10.0.0.2\nhost i-a server 0 10.0.0.1\nhost {INSTANCE} client 3 {}\n",
@@ -180,8 +180,12 @@ fn all_steps_succeed_and_bring_the_results_back() {
         (mode(&host.run_path("bin/runner")), mode(&host.run_path("scenario/incast.json"))),
         (0o755, 0o644)
     );
-    assert!(host.read("out/facts/before.tsv").contains("kernel\trelease\t"));
-    assert!(host.read("out/facts/before.tsv").contains("sysctl\tnet.core.somaxconn\t"));
+    let of_machine = ["x86_64", "aarch64"].map(|machine| host.has(&format!("bin/of-{machine}")));
+    assert_eq!(of_machine, [cfg!(target_arch = "x86_64"), cfg!(target_arch = "aarch64")]);
+    let facts = host.read("out/facts/before.tsv");
+    assert!(facts.lines().all(|line| line.split('\t').count() == 3), "{facts}");
+    let has = |fact: &&str| assert!(facts.lines().any(|line| line.starts_with(*fact)), "{fact}: {facts}");
+    ["kernel\trelease\t", "sysctl\tnet.core.somaxconn\t", "sysctl\tnet.ipv4.tcp_rmem\t"].iter().for_each(has);
 
     host.succeed(Step::RunWorker);
     assert_eq!((host.read("key").as_str(), mode(&host.run_path("key"))), ("the-secret-key\n", 0o600));
