@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(program.architecture, HERE);
         assert_eq!(program.linkage, Linkage::Dynamic { interpreter: HERE.interpreter().to_owned() });
         let needs = program.glibc.unwrap();
-        assert!(needs >= (2, 2) && needs < (3, 0), "{needs:?}");
+        assert!(((2, 2)..(3, 0)).contains(&needs), "{needs:?}");
 
         check(&path, HERE, needs).unwrap();
         let older = check(&path, HERE, (needs.0, needs.1 - 1)).unwrap_err();

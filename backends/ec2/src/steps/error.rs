@@ -17,7 +17,7 @@ pub enum StepError {
         what: String,
         /// What it said.
         #[source]
-        source: ApiError,
+        source: Box<ApiError>,
     },
     /// It failed on hosts.
     #[error("step {step} failed on {} of {hosts} hosts{}", .failures.len(), told(.failures))]

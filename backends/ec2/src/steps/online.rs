@@ -37,7 +37,9 @@ pub async fn wait_online(
                 Err(error) if matches!(error.cause, Cause::Throttled | Cause::Unreachable) => {
                     tracing::warn!("{error}; looking again");
                 }
-                Err(source) => return Err(StepError::Api { what: REACHABLE.name.to_owned(), source }),
+                Err(source) => {
+                    return Err(StepError::Api { what: REACHABLE.name.to_owned(), source: Box::new(source) });
+                }
             }
             if !missing.is_empty() {
                 tokio::time::sleep(account.poll_interval).await;

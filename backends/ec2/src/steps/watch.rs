@@ -253,7 +253,7 @@ impl Watch<'_> {
     }
 
     fn api(&self, source: ApiError) -> StepError {
-        StepError::Api { what: format!("step {}", self.order.step), source }
+        StepError::Api { what: format!("step {}", self.order.step), source: Box::new(source) }
     }
 }
 
