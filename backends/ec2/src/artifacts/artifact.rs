@@ -1,0 +1,64 @@
+//! A local file that hosts are to have, known by its digest.
+
+use super::error::ArtifactError;
+use crate::names::ARTIFACTS;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A local file and where hosts are to have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// SHA-256 of its bytes: 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// The local file.
+    pub path: PathBuf,
+    /// Its path below the run's directory on the host, such as `bin/runner`. A first component `x86_64` or `aarch64`
+    /// is for such hosts only, and is left out there.
+    pub name: String,
+    /// Its permissions on the host.
+    pub mode: u32,
+    /// Its length in bytes.
+    pub length_bytes: u64,
+}
+
+impl Artifact {
+    /// The file at `path`, which hosts are to have as `name` with `mode`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_file(path: &Path, name: &str, mode: u32) -> Result<Self, ArtifactError> {
+        let read = || {
+            let mut digest = Sha256::new();
+            let length_bytes = io::copy(&mut File::open(path)?, &mut digest)?;
+            Ok((format!("{:x}", digest.finalize()), length_bytes))
+        };
+        let (sha256, length_bytes) =
+            read().map_err(|source| ArtifactError::Read { path: path.to_owned(), source })?;
+        Ok(Self { sha256, path: path.to_owned(), name: name.to_owned(), mode, length_bytes })
+    }
+
+    /// Its key in the bucket, which all runs share.
+    pub fn key(&self) -> String {
+        format!("{ARTIFACTS}{}", self.sha256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "abc").unwrap();
+        let artifact = Artifact::of_file(&path, "bin/file", 0o755).unwrap();
+        // From the standard, FIPS 180-2, appendix B.1.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!((artifact.key(), artifact.length_bytes), (format!("artifacts/{digest}"), 3));
+        let missing = Artifact::of_file(&directory.path().join("none"), "bin/file", 0o755).unwrap_err();
+        assert!(missing.to_string().contains("/none cannot be read"), "{missing}");
+    }
+}

@@ -1,0 +1,30 @@
+//! Files for the hosts of a run, and from them: by digest through the bucket.
+//!
+//! ```text
+//! artifact  a local file with its digest
+//! elf       whether a program can run on a host
+//! manifest  the list of hosts and files that each host reads
+//! upload    what is not in the bucket yet, and links to it
+//! collect   what hosts uploaded, into a directory
+//! remove    everything below a prefix
+//! ```
+
+mod artifact;
+mod collect;
+mod elf;
+mod error;
+mod manifest;
+mod parallel;
+mod remove;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+pub use artifact::Artifact;
+pub use collect::{Collected, collect};
+pub use elf::{AL2023_GLIBC, Architecture, Linkage, Program, Unfit, check, inspect};
+pub use error::ArtifactError;
+pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
+pub use remove::remove_all;
+pub use upload::{link, read_text, upload, upload_manifest, upload_text};

@@ -1,0 +1,72 @@
+//! Everything below a prefix of the bucket: listed, and deleted.
+
+use super::error::ArtifactError;
+use crate::api::{Account, ApiError, call};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+/// Most objects that one DeleteObjects takes.
+const BATCH: usize = 1000;
+
+/// Deletes all objects whose keys begin with `prefix`, which ends with `/`; says how many there were.
+///
+/// # Errors
+/// If the service refuses to list or to delete; what can be deleted is deleted.
+pub async fn remove_all(account: &Account, bucket: &str, prefix: &str) -> Result<usize, ArtifactError> {
+    let refused = |cause: &str, count, example: &str| ArtifactError::NotDeleted {
+        prefix: prefix.to_owned(),
+        count,
+        example: example.to_owned(),
+        cause: cause.to_owned(),
+    };
+    if prefix.len() < 2 || !prefix.ends_with('/') {
+        return Err(refused("a prefix ends with / and is not all of the bucket", 0, ""));
+    }
+    let keys = list(account, bucket, prefix).await?;
+    let mut remaining: Option<ArtifactError> = None;
+    let mut count = 0;
+    for batch in keys.chunks(BATCH) {
+        let resource = format!("{} objects below s3://{bucket}/{prefix}", batch.len());
+        let objects = batch.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+        let objects = objects.collect::<Result<Vec<_>, _>>();
+        let objects = objects.map_err(|_| ApiError::incomplete("ListObjectsV2", prefix, "key"))?;
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let delete = delete.map_err(|_| ApiError::incomplete("ListObjectsV2", prefix, "key"))?;
+        let request = account.s3.delete_objects().bucket(bucket).delete(delete);
+        let answer = call("DeleteObjects", &resource, request.send()).await?;
+        if let Some(first) = answer.errors().first() {
+            count += answer.errors().len();
+            let cause = first.message().or(first.code()).unwrap_or("no reason is given");
+            remaining = Some(refused(cause, count, first.key().unwrap_or("one without a key")));
+        }
+    }
+    remaining.map_or(Ok(keys.len()), Err)
+}
+
+/// The keys that begin with `prefix`, in order.
+///
+/// # Errors
+/// If the service refuses.
+pub(super) async fn list(
+    account: &Account,
+    bucket: &str,
+    prefix: &str,
+) -> Result<Vec<String>, ArtifactError> {
+    let resource = format!("s3://{bucket}/{prefix}");
+    let (mut keys, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.s3.list_objects_v2().bucket(bucket).prefix(prefix);
+        let request = request.set_continuation_token(next.take());
+        let page = call("ListObjectsV2", &resource, request.send()).await?;
+        for object in page.contents() {
+            let key = object.key().ok_or_else(|| ApiError::incomplete("ListObjectsV2", &resource, "key"))?;
+            keys.push(key.to_owned());
+        }
+        if page.is_truncated() != Some(true) {
+            return Ok(keys);
+        }
+        next = page.next_continuation_token().map(str::to_owned);
+        if next.is_none() {
+            return Err(ApiError::incomplete("ListObjectsV2", &resource, "continuation token").into());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Files into the bucket, and links to them.
+
+use super::artifact::Artifact;
+use super::error::ArtifactError;
+use super::parallel;
+use crate::api::{Account, ApiError, Cause, call};
+use crate::names::RunNames;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What lies in the bucket for longer is uploaded anew, so that its expiry does not strike in the middle of a run.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+
+/// For an upload: this, and a second for each [`SLOW_BYTES_PER_S`].
+const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// The slowest uplink that is waited for.
+const SLOW_BYTES_PER_S: u64 = 64 * 1024;
+
+/// Uploads those of `artifacts` that `bucket` does not have; says how many that were. Bytes that differ from the digest,
+/// because the file has changed since, are refused by the service.
+///
+/// # Errors
+/// The first that fails.
+pub async fn upload(account: &Account, bucket: &str, artifacts: &[Artifact]) -> Result<usize, ArtifactError> {
+    let each: BTreeMap<&str, &Artifact> = artifacts.iter().map(|one| (one.sha256.as_str(), one)).collect();
+    let work = |artifact: &Artifact| {
+        upload_one(account.clone(), bucket.to_owned(), artifact.clone(), seconds_since_1970())
+    };
+    let uploaded = parallel::each(each.into_values(), work).await?;
+    Ok(uploaded.into_iter().filter(|&new| new).count())
+}
+
+/// Uploads the list that every host of the run reads.
+///
+/// # Errors
+/// If the service refuses.
+pub async fn upload_manifest(
+    account: &Account,
+    bucket: &str,
+    names: &RunNames,
+    text: String,
+) -> Result<(), ArtifactError> {
+    upload_text(account, bucket, &names.manifest(), text, "text/plain; charset=utf-8").await
+}
+
+/// Uploads a small file that a browser may be shown.
+///
+/// # Errors
+/// If the service refuses.
+pub async fn upload_text(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+    text: impl Into<Vec<u8>>,
+    content_type: &str,
+) -> Result<(), ArtifactError> {
+    let body = ByteStream::from(text.into());
+    let request = account.s3.put_object().bucket(bucket).key(key).content_type(content_type).body(body);
+    call("PutObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
+    Ok(())
+}
+
+/// A link with which anybody can read an object for as long as `expires_in` (at most 7 days), or until the credentials
+/// expire that it was made with.
+///
+/// # Errors
+/// If it cannot be signed.
+pub async fn link(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+    expires_in: Duration,
+) -> Result<String, ArtifactError> {
+    let unsigned = |cause: String| ArtifactError::Unsigned { key: key.to_owned(), cause };
+    let config = PresigningConfig::expires_in(expires_in).map_err(|error| unsigned(error.to_string()))?;
+    let request = account.s3.get_object().bucket(bucket).key(key).presigned(config).await;
+    let request = request.map_err(|error| unsigned(error.to_string()))?;
+    Ok(request.uri().to_owned())
+}
+
+/// A small text out of the bucket, such as what `build_driver` leaves; `None` if there is none.
+///
+/// # Errors
+/// If the service refuses, or it is no text of at most `limit_bytes`.
+pub async fn read_text(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+    limit_bytes: usize,
+) -> Result<Option<String>, ArtifactError> {
+    let request = account.s3.get_object().bucket(bucket).key(key);
+    let mut object = match call("GetObject", &format!("s3://{bucket}/{key}"), request.send()).await {
+        Ok(object) => object,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    let not_text = || ArtifactError::NotText { key: key.to_owned(), limit_bytes };
+    while let Some(more) = object.body.next().await {
+        let broken = |error: aws_sdk_s3::primitives::ByteStreamError| ArtifactError::BrokenOff {
+            key: key.to_owned(),
+            cause: error.to_string(),
+        };
+        bytes.extend_from_slice(&more.map_err(broken)?);
+        if bytes.len() > limit_bytes {
+            return Err(not_text());
+        }
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| not_text())
+}
+
+/// Whether it had to be uploaded.
+async fn upload_one(
+    account: Account,
+    bucket: String,
+    artifact: Artifact,
+    now_s: i64,
+) -> Result<bool, ArtifactError> {
+    let key = artifact.key();
+    let resource = format!("s3://{bucket}/{key}");
+    let head = account.s3.head_object().bucket(&bucket).key(&key);
+    match call("HeadObject", &resource, head.send()).await {
+        Ok(there) => {
+            let since_s = there.last_modified().map_or(0, |at| at.secs());
+            let is_whole = there.content_length().and_then(|length| u64::try_from(length).ok())
+                == Some(artifact.length_bytes);
+            if is_whole && now_s.saturating_sub(since_s) < FRESH.as_secs().cast_signed() {
+                return Ok(false);
+            }
+        }
+        Err(error) if is_missing(&error) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let body = ByteStream::from_path(&artifact.path).await;
+    let body = body.map_err(|error| ArtifactError::Read {
+        path: artifact.path.clone(),
+        source: std::io::Error::other(error),
+    })?;
+    let limit = UPLOAD_LIMIT + Duration::from_secs(artifact.length_bytes / SLOW_BYTES_PER_S);
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
+    let request = account.s3.put_object().bucket(&bucket).key(&key).body(body);
+    let request = request.checksum_sha256(base64_of_hex(&artifact.sha256)).customize();
+    let request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
+    call("PutObject", &resource, request.send()).await?;
+    tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
+    Ok(true)
+}
+
+/// A missing bucket is another matter than a missing object, where the service says which it is.
+fn is_missing(error: &ApiError) -> bool {
+    error.cause == Cause::NotFound && error.code.as_deref() != Some("NoSuchBucket")
+}
+
+fn seconds_since_1970() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The service wants digests in base64 (RFC 4648), everybody else in hexadecimal digits.
+fn base64_of_hex(hex: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
+    let mut text = String::new();
+    // Three bytes are six hexadecimal digits and four letters.
+    for six in hex.as_bytes().chunks(6) {
+        let bits = (0..6).fold(0, |bits, place| bits << 4 | six.get(place).map_or(0, |&byte| digit(byte)));
+        let letters = six.len() * 4 / 6 + 1;
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place < letters { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_the_standard_has_it() {
+        // RFC 4648, section 10.
+        for (hex, base64) in [
+            ("", ""),
+            ("66", "Zg=="),
+            ("666f", "Zm8="),
+            ("666f6f", "Zm9v"),
+            ("666f6f62", "Zm9vYg=="),
+            ("666f6f6261", "Zm9vYmE="),
+            ("666f6f626172", "Zm9vYmFy"),
+            ("fbff", "+/8="),
+        ] {
+            assert_eq!(base64_of_hex(hex), base64, "{hex}");
+        }
+    }
+}

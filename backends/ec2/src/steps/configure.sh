@@ -1,0 +1,11 @@
+case "$(uname -m)" in
+x86_64 | aarch64) ;;
+*) die "this host is $(uname -m): only x86_64 and aarch64 are known" ;;
+esac
+missing=''
+for tool in aws curl sha256sum setsid flock tail tee; do
+    command -v "$tool" >/dev/null || missing="$missing $tool"
+done
+[[ -z "$missing" ]] || die "this host lacks:$missing; use an image of Amazon Linux 2023, or one that has them"
+mkdir -p out/facts
+write_facts >out/facts/before.tsv

@@ -1,0 +1,29 @@
+//! The steps that prepare the hosts of a run and bring back what they have: scripts, sent through SSM and watched.
+//!
+//! ```text
+//! step      names, dependencies, deadlines
+//! script    what a host does in a step (the text is in *.sh)
+//! send      one command for all hosts, sent once
+//! watch     one call a poll until it is done, whatever the number of hosts
+//! online    all hosts can be reached by SSM
+//! ```
+
+mod error;
+mod online;
+mod script;
+mod send;
+mod step;
+mod watch;
+
+#[cfg(test)]
+pub(crate) mod fake_service;
+#[cfg(test)]
+mod script_tests;
+#[cfg(test)]
+mod watch_tests;
+
+pub use error::{HostFailure, StepError};
+pub use online::{REACHABLE, wait_online};
+pub use script::{Build, BuildSource, ScriptContext, WorkerDriver, quote, script};
+pub use step::{Deadline, Reach, Step};
+pub use watch::{StepTarget, run_step};

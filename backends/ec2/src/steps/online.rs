@@ -1,0 +1,84 @@
+//! All hosts of a run can be reached by SSM.
+
+use super::error::StepError;
+use super::step::Deadline;
+use super::watch::label;
+use crate::api::{Account, ApiError, Cause, call};
+use crate::hosts::CloudHost;
+use crate::names::{RunNames, TAG_RUN};
+use aws_sdk_ssm::types::{InstanceInformationStringFilter, PingStatus};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+/// From a running instance to an agent that has registered; half a minute is usual.
+pub const REACHABLE: Deadline = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(300) };
+
+/// Waits until the agents of all `hosts` of a run are online. One call a poll, or one for each fifty hosts.
+///
+/// # Errors
+/// Names the hosts that never came when `deadline` has passed, or what the service refuses.
+pub async fn wait_online(
+    account: &Account,
+    names: &RunNames,
+    hosts: &[CloudHost],
+    deadline: Deadline,
+    cancel: impl Future<Output = ()>,
+) -> Result<(), StepError> {
+    let mut missing: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
+    let waiting = async {
+        while !missing.is_empty() {
+            match online(account, names).await {
+                Ok(online) => {
+                    missing = hosts.iter().map(|host| host.instance.as_str()).collect();
+                    missing.retain(|instance| !online.contains(*instance));
+                }
+                // The deadline ends it if this does not pass.
+                Err(error) if matches!(error.cause, Cause::Throttled | Cause::Unreachable) => {
+                    tracing::warn!("{error}; looking again");
+                }
+                Err(source) => {
+                    return Err(StepError::Api { what: REACHABLE.name.to_owned(), source: Box::new(source) });
+                }
+            }
+            if !missing.is_empty() {
+                tokio::time::sleep(account.poll_interval).await;
+            }
+        }
+        Ok(())
+    };
+    let ended = tokio::select! {
+        biased;
+        () = cancel => return Err(StepError::Cancelled("waiting until hosts are reachable by SSM".to_owned())),
+        ended = tokio::time::timeout(deadline.limit, waiting) => ended,
+    };
+    ended.unwrap_or_else(|_| {
+        let missing = hosts.iter().filter(|host| missing.contains(host.instance.as_str()));
+        let missing = missing.map(label).collect();
+        Err(StepError::Unreachable { deadline, missing, hosts: hosts.len() })
+    })
+}
+
+async fn online(account: &Account, names: &RunNames) -> Result<BTreeSet<String>, ApiError> {
+    let resource = format!("the hosts of run {}", names.run());
+    let (mut online, mut next) = (BTreeSet::new(), None);
+    loop {
+        let filter = InstanceInformationStringFilter::builder()
+            .key(format!("tag:{TAG_RUN}"))
+            .values(names.run().as_str())
+            .build()
+            .map_err(|_| ApiError::incomplete("DescribeInstanceInformation", &resource, "filter"))?;
+        let request = account.ssm.describe_instance_information().filters(filter).max_results(50);
+        let page = call("DescribeInstanceInformation", &resource, request.set_next_token(next.take()).send())
+            .await?;
+        for host in page.instance_information_list() {
+            if host.ping_status() == Some(&PingStatus::Online) {
+                online.extend(host.instance_id().map(str::to_owned));
+            }
+        }
+        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if next.is_none() {
+            return Ok(online);
+        }
+    }
+}

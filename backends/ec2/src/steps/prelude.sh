@@ -1,0 +1,105 @@
+# What every step begins with: where it runs, what it may do twice, how it ends.
+# Set before: STEP RUN REGION BUCKET PREFIX LOCK_LIMIT_S DEPENDENCIES.
+
+export LC_ALL=C HOME="${HOME:-/root}" AWS_DEFAULT_REGION="$REGION" AWS_REGION="$REGION" AWS_PAGER=''
+umask 077
+dir="${NETBENCH_DIR:-/var/lib/netbench}/$RUN"
+mkdir -p "$dir/out/logs"
+cd "$dir"
+
+# Ends the step with a reason, which is what the orchestrator shows first.
+die() {
+    printf '%s\n' "$*" >"reason_$STEP"
+    printf 'netbench: %s\n' "$*" >&2
+    exit 1
+}
+
+# The list of hosts and files; fetched anew by each step that fetches files, since files may have been added.
+fetch_manifest() {
+    aws s3 cp --only-show-errors "s3://$BUCKET/${PREFIX}manifest" manifest.new
+    mv manifest.new manifest
+}
+
+# Sets group, index and address to what the manifest says of this host.
+find_myself() {
+    local kind id
+    [[ -n "${AWS_SSM_INSTANCE_ID:-}" ]] || die 'AWS_SSM_INSTANCE_ID is not set: this is to run as a command of SSM'
+    while read -r -u 3 kind id group index address _; do
+        if [[ "$kind" == host && "$id" == "$AWS_SSM_INSTANCE_ID" ]]; then return 0; fi
+    done 3<manifest
+    die "the manifest of run $RUN does not name this host, $AWS_SSM_INSTANCE_ID"
+}
+
+# fetch_file DIGEST MODE PATH URL: the file is there with these bytes, or the step fails.
+fetch_file() {
+    local digest="$1" mode="$2" path="$3" url="$4"
+    case "/$path/" in *//* | */../* | */./*) die "the manifest names a file outside the directory of the run: $path" ;; esac
+    if ! has_digest "$path" "$digest"; then
+        mkdir -p "$(dirname "$path")"
+        curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
+            --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
+        has_digest "$path.new" "$digest" || die "$path was downloaded with other bytes than digest $digest promises"
+        mv "$path.new" "$path"
+    fi
+    chmod "$mode" "$path"
+}
+
+has_digest() {
+    [[ -f "$1" && "$(sha256sum <"$1")" == "$2  -" ]]
+}
+
+# One line, and the end of what the step wrote, on stderr: SSM keeps the beginning of long output, not its end.
+give_up() {
+    printf '%s\n' "$1" >"fail_$STEP"
+    printf 'netbench: step %s failed: %s\n' "$STEP" "$1" >&2
+    if [[ -s "$log" ]]; then
+        printf 'netbench: the end of its output:\n' >&2
+        tail -n 25 "$log" | tail -c 4000 >&2
+    fi
+    exit 1
+}
+
+# A command that was sent twice waits here for the first one, and then finds its work done.
+take_turn() {
+    log="out/logs/step_$STEP.log"
+    exec 9>lock
+    if ! flock -w "$LOCK_LIMIT_S" 9; then
+        printf 'netbench: another step of run %s has not ended within %s s\n' "$RUN" "$LOCK_LIMIT_S" >&2
+        exit 1
+    fi
+    if [[ -e "fin_$STEP" ]]; then
+        printf 'netbench: %s was done before\n' "$STEP"
+        exit 0
+    fi
+    rm -f "fail_$STEP" "reason_$STEP" "error_$STEP"
+    : >"$log"
+    date -u +%FT%TZ >"start_$STEP"
+    local dependency
+    for dependency in "${DEPENDENCIES[@]}"; do
+        if [[ ! -e "fin_$dependency" ]]; then
+            give_up "it needs step $dependency, which has not succeeded on this host"
+        fi
+    done
+}
+
+# Runs `body` and leaves fin_STEP or fail_STEP.
+run_body() {
+    local status reason
+    # In an `if` or before `||`, bash would ignore the failure of a command in the middle.
+    set +e
+    (
+        set -eE
+        # The last one counts: bash also reports commands in $( ) whose failure is then handled.
+        trap 'printf "exit code %s of: %s\n" "$?" "$BASH_COMMAND" >"error_$STEP"' ERR
+        body
+    ) 2>&1 | tee "$log"
+    status="${PIPESTATUS[0]}"
+    set -e
+    if ((status != 0)); then
+        reason="exit code $status"
+        if [[ -s "error_$STEP" ]]; then reason="$(<"error_$STEP")"; fi
+        if [[ -s "reason_$STEP" ]]; then reason="$(<"reason_$STEP")"; fi
+        give_up "$reason"
+    fi
+    date -u +%FT%TZ >"fin_$STEP"
+}

@@ -1,0 +1,246 @@
+//! The script of a step: pure text, made from templates and quoted values.
+
+use super::step::Step;
+use crate::names::RunNames;
+use std::fmt::Write as _;
+
+/// What the scripts of a run have to know. None of it is secret: SSM shows the text of a command to whoever may ask.
+#[derive(Clone, Debug)]
+pub struct ScriptContext {
+    /// Names of the run.
+    pub names: RunNames,
+    /// Region of the bucket and the parameter.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The scenario file, below the run's directory on the host: `scenario/<name>.json`.
+    pub scenario: String,
+    /// The drivers, in the coordinator's order.
+    pub drivers: Vec<WorkerDriver>,
+    /// Where workers listen for the coordinator.
+    pub control_port: u16,
+    /// Where drivers of servers listen.
+    pub driver_port: u16,
+    /// More options of the worker's command line.
+    pub worker_options: Vec<String>,
+    /// What is built by `build_driver`.
+    pub builds: Vec<Build>,
+}
+
+/// A driver as a worker finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerDriver {
+    /// Its name.
+    pub name: String,
+    /// The server's program below the run's directory on the host; without one the worker looks for it.
+    pub server: Option<String>,
+    /// The client's program, likewise.
+    pub client: Option<String>,
+}
+
+/// A package that is built from source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Name of the package.
+    pub package: String,
+    /// Where it comes from, pinned.
+    pub source: BuildSource,
+    /// Its programs that are wanted.
+    pub programs: Vec<String>,
+}
+
+/// Where a package comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildSource {
+    /// The crate registry.
+    Registry {
+        /// The exact version.
+        version: String,
+    },
+    /// A git repository.
+    Git {
+        /// Its URL.
+        url: String,
+        /// The revision.
+        revision: String,
+    },
+}
+
+/// How long a worker may take until it listens, in seconds. It only reads its scenario and its key.
+const LISTEN_LIMIT_S: u64 = 30;
+
+/// The bash script that does `step` on a host.
+///
+/// It runs in `$NETBENCH_DIR/<run>` (by default below `/var/lib/netbench`), one at a time. It writes `start_<step>`
+/// first, then either `fin_<step>`, and ends with exit code 0, or `fail_<step>` with the reason, and ends with exit
+/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again.
+pub fn script(step: Step, context: &ScriptContext) -> String {
+    script_with(step, context, LISTEN_LIMIT_S)
+}
+
+pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u64) -> String {
+    let mut text = String::from("#!/bin/bash\nset -euo pipefail\n");
+    let dependencies = step.dependencies().iter().map(|step| step.name());
+    for (name, value) in [
+        ("STEP", step.name()),
+        ("RUN", context.names.run().as_str()),
+        ("REGION", &context.region),
+        ("BUCKET", &context.bucket),
+        ("PREFIX", &context.names.prefix()),
+        ("LOCK_LIMIT_S", &step.deadline().limit.as_secs().to_string()),
+    ] {
+        let _ = writeln!(text, "{name}={}", quote(value));
+    }
+    let _ = writeln!(text, "DEPENDENCIES={}", array(dependencies));
+    text.push_str(include_str!("prelude.sh"));
+    let (values, body, calls) = match step {
+        Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh"), String::new()),
+        Step::Configure => (facts(), include_str!("configure.sh"), String::new()),
+        Step::BuildDriver => (String::new(), include_str!("build_driver.sh"), builds(context)),
+        Step::PlaceWorker => (String::new(), include_str!("place_worker.sh"), String::new()),
+        Step::RunWorker => (worker(context, listen_limit_s), include_str!("run_worker.sh"), String::new()),
+        Step::UploadNetbenchRawData => (facts(), include_str!("upload_netbench_raw_data.sh"), String::new()),
+    };
+    let _ = write!(text, "\n{values}\nbody() {{\n{body}{calls}}}\n\ntake_turn\nrun_body\n");
+    text
+}
+
+/// `text` as one word of bash, whatever is in it: letters stand for themselves, and nothing is expanded, neither by
+/// bash nor by SSM, which replaces `{{ssm:name}}` in a command by a parameter before a host sees it.
+///
+/// A NUL, which no argument of a program can hold, is left out.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("'");
+    let mut previous = '\0';
+    for letter in text.chars() {
+        match letter {
+            '\0' => continue,
+            '\'' => quoted.push_str("'\\''"),
+            // Two quotes in the middle of quoted text end it and begin it again: bash sees nothing, SSM no pair.
+            '{' if previous == '{' => quoted.push_str("''{"),
+            letter => quoted.push(letter),
+        }
+        previous = letter;
+    }
+    quoted.push('\'');
+    quoted
+}
+
+fn array<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<_> = words.into_iter().map(|word| quote(word.as_ref())).collect();
+    format!("({})", words.join(" "))
+}
+
+fn facts() -> String {
+    include_str!("facts.sh").to_owned()
+}
+
+fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
+    let pairs = |path: fn(&WorkerDriver) -> &Option<String>| {
+        let of = |driver| [WorkerDriver::name(driver), path(driver).as_deref().unwrap_or("")];
+        array(context.drivers.iter().flat_map(of))
+    };
+    let mut text = String::new();
+    for (name, value) in [
+        ("SCENARIO", quote(&context.scenario)),
+        ("KEY_PARAMETER", quote(&context.names.key_parameter())),
+        ("CONTROL_PORT", context.control_port.to_string()),
+        ("DRIVER_PORT", context.driver_port.to_string()),
+        ("LISTEN_LIMIT_S", listen_limit_s.to_string()),
+        ("SERVER_DRIVERS", pairs(|driver| &driver.server)),
+        ("CLIENT_DRIVERS", pairs(|driver| &driver.client)),
+        ("WORKER_OPTIONS", array(&context.worker_options)),
+    ] {
+        let _ = writeln!(text, "{name}={value}");
+    }
+    text
+}
+
+fn builds(context: &ScriptContext) -> String {
+    let mut text = String::new();
+    for build in &context.builds {
+        let (version, git, revision) = match &build.source {
+            BuildSource::Registry { version } => (version.as_str(), "", ""),
+            BuildSource::Git { url, revision } => ("", url.as_str(), revision.as_str()),
+        };
+        let words = [&build.package, version, git, revision].map(quote).join(" ");
+        let programs: Vec<_> = build.programs.iter().map(|program| quote(program)).collect();
+        let _ = writeln!(text, "build_package {words} {}", programs.join(" "));
+    }
+    text
+}
+
+impl WorkerDriver {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example() -> ScriptContext {
+    ScriptContext {
+        names: RunNames::new("20261122-225500-1a2b".parse().unwrap()),
+        region: "us-east-1".into(),
+        bucket: "the-bucket".into(),
+        scenario: "scenario/incast.json".into(),
+        drivers: vec![
+            WorkerDriver {
+                name: "tcp".into(),
+                server: Some("bin/server-tcp".into()),
+                client: Some("bin/client-tcp".into()),
+            },
+            WorkerDriver { name: "embedded".into(), server: None, client: None },
+        ],
+        control_port: 9000,
+        driver_port: 4433,
+        worker_options: vec!["--sample-interval".into(), "50 ms".into()],
+        builds: vec![Build {
+            package: "s2n-netbench-driver-tcp".into(),
+            source: BuildSource::Registry { version: "0.1.0".into() },
+            programs: vec!["s2n-netbench-driver-server-tcp".into()],
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn bash_reads_quoted_text_as_it_is() {
+        for text in [
+            "",
+            "plain",
+            "it's",
+            "'",
+            "''",
+            "'; touch broken; '",
+            "$(touch broken)`touch broken`$HOME",
+            "a\\'b\\",
+            "line\nfeed\ttab\r",
+            "{{ssm:secret}}",
+            "{{{{{",
+            "{'{",
+            "!! ~ * ? [a-z] # ü",
+            "-n",
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let script = format!("printf %s {}", quote(text));
+            assert!(!script.contains("{{"), "{script}");
+            let output =
+                Command::new("bash").arg("-c").arg(&script).current_dir(directory.path()).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text, "{script}");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{script}");
+        }
+        assert_eq!(quote("a\0b"), "'ab'");
+    }
+
+    #[test]
+    fn ssm_finds_nothing_to_replace_in_a_script() {
+        let context = ScriptContext { worker_options: vec!["{{ssm:x}}".into()], ..example() };
+        for step in Step::ALL {
+            assert!(!script(step, &context).contains("{{"), "{step}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The scripts are run by bash, in a directory of their own, with stand-ins for `aws` and `curl`.
+
+use super::script::{ScriptContext, example, script, script_with};
+use super::step::Step;
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const INSTANCE: &str = "i-0123";
+
+/// `aws s3 cp` between a directory and the host, `aws ssm get-parameter`; each call is written down.
+const AWS: &str = r#"#!/bin/bash
+set -eu
+echo "aws $*" >>"$CALLS"
+if [[ -e "$BUCKET_DIR/broken" ]]; then echo 'AccessDenied: not yours' >&2; exit 254; fi
+case "$1 $2" in
+"ssm get-parameter") echo 'the-secret-key' ;;
+"s3 cp")
+    args=("${@:3}")
+    last="${args[-1]}" from="${args[-2]}"
+    recursive=''; [[ " $* " == *' --recursive '* ]] && recursive=-r
+    if [[ "$from" == s3://* ]]; then cp "$BUCKET_DIR/${from#s3://*/}" "$last"
+    else mkdir -p "$(dirname "$BUCKET_DIR/${last#s3://*/}")"; cp $recursive "$from" "$BUCKET_DIR/${last#s3://*/}"; fi ;;
+*) exit 99 ;;
+esac
+"#;
+
+/// `curl` of a file; other URLs (the metadata service) do not answer.
+const CURL: &str = r#"#!/bin/bash
+echo "curl $*" >>"$CALLS"
+while (($#)); do
+    case "$1" in --output) out="$2"; shift ;; --url) url="$2"; shift ;; esac
+    shift
+done
+[[ "$url" == file:* ]] || exit 7
+cp "${url#file:}" "$out" || exit 22
+"#;
+
+const RUNNER: &str = r#"#!/bin/bash
+if [[ "$1" == --version ]]; then echo 'runner 0.1.0'; exit 0; fi
+printf '%s\n' "$@" >"$CALLS.worker"
+"#;
+
+const CARGO: &str = r#"#!/bin/bash
+echo "cargo $*" >>"$CALLS"
+program=build/bin/s2n-netbench-driver-server-tcp
+mkdir -p build/bin
+printf 'built' >"$program"
+chmod +x "$program"
+"#;
+
+/// A host, as a directory.
+struct Host {
+    directory: tempfile::TempDir,
+    context: ScriptContext,
+}
+
+impl Host {
+    /// With a manifest that names a scenario, a worker that does `worker`, and three hosts of which it is a client.
+    fn new(worker: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Self { directory, context: example() };
+        for (name, text) in [("aws", AWS), ("curl", CURL)] {
+            host.write(&format!("shims/{name}"), text);
+            fs::set_permissions(host.path(&format!("shims/{name}")), fs::Permissions::from_mode(0o755))
+                .unwrap();
+        }
+        let files = [
+            host.file("scenario/incast.json", "{}", 0o644),
+            host.file("bin/runner", &format!("{RUNNER}{worker}\n"), 0o755),
+            host.file("bin/client-tcp", "#!/bin/true", 0o755),
+            host.file("x86_64/bin/of-x86_64", "x", 0o755),
+            host.file("aarch64/bin/of-aarch64", "y", 0o755),
+        ];
+        let hosts = format!(
+            "host i-b server 1 10.0.0.2\nhost i-a server 0 10.0.0.1\nhost {INSTANCE} client 3 {}\n",
+            Ipv4Addr::LOCALHOST
+        );
+        host.write(&format!("bucket/{}", host.context.names.manifest()), &(hosts + &files.join("")));
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A file in the store, and its line of the manifest.
+    fn file(&self, name: &str, text: &str, mode: u32) -> String {
+        self.write(&format!("store/{name}"), text);
+        let url = self.path("store").join(name);
+        format!("file {:x} {mode:o} {name} file:{}\n", Sha256::digest(text), url.display())
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = Command::new("bash");
+        let path = std::env::var("PATH").unwrap();
+        command.arg("-c").arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("PATH", format!("{}:{path}", self.path("shims").display()));
+        command.env("NETBENCH_DIR", self.path("netbench")).env("CALLS", self.path("calls"));
+        command.env("BUCKET_DIR", self.path("bucket")).env("AWS_SSM_INSTANCE_ID", INSTANCE);
+        command.env_remove("AWS_ENDPOINT_URL").env_remove("AWS_EC2_METADATA_DISABLED");
+        command
+    }
+
+    fn run(&self, step: Step) -> Output {
+        self.command(&script(step, &self.context)).output().unwrap()
+    }
+
+    fn succeed(&self, step: Step) -> String {
+        let output = self.run(step);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{step}: {}{}", text(&output.stdout), text(&output.stderr));
+        assert!(self.has(&format!("start_{step}")) && self.has(&format!("fin_{step}")), "{step}");
+        assert!(!self.has(&format!("fail_{step}")), "{step}");
+        text(&output.stdout)
+    }
+
+    /// What it says on stderr.
+    fn fail(&self, step: Step) -> String {
+        self.fail_with(step, &script(step, &self.context))
+    }
+
+    fn fail_with(&self, step: Step, script: &str) -> String {
+        let output = self.command(script).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{step}");
+        assert!(self.has(&format!("start_{step}")) && self.has(&format!("fail_{step}")), "{step}");
+        assert!(!self.has(&format!("fin_{step}")), "{step}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn run_path(&self, name: &str) -> PathBuf {
+        self.path("netbench").join(self.context.names.run().as_str()).join(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.run_path(name).exists()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.run_path(name)).unwrap()
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.path("calls")).unwrap_or_default()
+    }
+
+    fn prepare(&self) {
+        for step in [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker] {
+            self.succeed(step);
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let Ok(pid) = fs::read_to_string(self.run_path("worker.pid")) else { return };
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]).output();
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn all_steps_succeed_and_bring_the_results_back() {
+    let host = Host::new("echo 'a line of the log' >&2; echo 'listening on 127.0.0.1:9000'; exec sleep 60");
+    host.prepare();
+    assert_eq!(host.read("scenario/incast.json"), "{}");
+    assert_eq!(
+        (mode(&host.run_path("bin/runner")), mode(&host.run_path("scenario/incast.json"))),
+        (0o755, 0o644)
+    );
+    let of_machine = ["x86_64", "aarch64"].map(|machine| host.has(&format!("bin/of-{machine}")));
+    assert_eq!(of_machine, [cfg!(target_arch = "x86_64"), cfg!(target_arch = "aarch64")]);
+    let facts = host.read("out/facts/before.tsv");
+    assert!(facts.lines().all(|line| line.split('\t').count() == 3), "{facts}");
+    let has = |fact: &&str| assert!(facts.lines().any(|line| line.starts_with(*fact)), "{fact}: {facts}");
+    ["kernel\trelease\t", "sysctl\tnet.core.somaxconn\t", "sysctl\tnet.ipv4.tcp_rmem\t"].iter().for_each(has);
+
+    host.succeed(Step::RunWorker);
+    assert_eq!((host.read("key").as_str(), mode(&host.run_path("key"))), ("the-secret-key\n", 0o600));
+    let directory = host.run_path("");
+    let directory = directory.to_str().unwrap().trim_end_matches('/');
+    let expected = format!(
+        "worker client --listen 127.0.0.1:9000 --run 20261122-225500-1a2b --key-file {directory}/key --index 3 \
+         --scenario {directory}/scenario/incast.json --port 4433 --out {directory}/out \
+         --driver tcp={directory}/bin/client-tcp --driver embedded --server 10.0.0.1:4433 --server 10.0.0.2:4433 \
+         --sample-interval 50_ms"
+    );
+    let given = fs::read_to_string(host.path("calls.worker")).unwrap();
+    assert_eq!(given.trim_end().replace(' ', "_").replace('\n', " "), expected);
+
+    host.succeed(Step::UploadNetbenchRawData);
+    let collected = host.path("bucket").join(host.context.names.host_prefix("client", 3));
+    assert_eq!(
+        fs::read_to_string(collected.join("logs/client-127.0.0.1.log")).unwrap(),
+        "a line of the log\n"
+    );
+    assert!(
+        collected.join("facts/after.tsv").exists() && collected.join("logs/step_run_worker.log").exists()
+    );
+    assert!(!host.calls().contains("the-secret-key"));
+}
+
+#[test]
+fn a_command_that_fails_in_the_middle_fails_the_step_and_the_next_try_may_succeed() {
+    let host = Host::new("");
+    host.write("bucket/broken", "");
+    let said = host.fail(Step::UploadScenarioFile);
+    let reason =
+        "exit code 254 of: aws s3 cp --only-show-errors \"s3://$BUCKET/${PREFIX}manifest\" manifest.new";
+    assert!(said.starts_with(&format!("netbench: step upload_scenario_file failed: {reason}\n")), "{said}");
+    assert!(said.ends_with("the end of its output:\nAccessDenied: not yours\n"), "{said}");
+    assert_eq!(host.read("fail_upload_scenario_file").trim_end(), reason);
+
+    fs::remove_file(host.path("bucket/broken")).unwrap();
+    host.succeed(Step::UploadScenarioFile);
+}
+
+#[test]
+fn a_step_that_succeeded_is_not_done_again() {
+    let host = Host::new("");
+    host.succeed(Step::UploadScenarioFile);
+    let calls = host.calls();
+    assert!(host.succeed(Step::UploadScenarioFile).contains("was done before"));
+    assert_eq!(host.calls(), calls);
+}
+
+#[test]
+fn two_at_once_do_it_once() {
+    let host = Host::new("");
+    let script = script(Step::UploadScenarioFile, &host.context);
+    let both = [host.command(&script).spawn().unwrap(), host.command(&script).spawn().unwrap()];
+    for child in both {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    assert_eq!(host.calls().lines().count(), 2, "one manifest and one scenario: {}", host.calls());
+}
+
+#[test]
+fn a_step_whose_dependency_is_missing_says_so_and_does_nothing() {
+    let host = Host::new("");
+    host.succeed(Step::UploadScenarioFile);
+    let calls = host.calls();
+    let said = host.fail(Step::RunWorker);
+    assert!(said.contains("it needs step place_worker, which has not succeeded on this host"), "{said}");
+    assert_eq!(host.calls(), calls);
+}
+
+#[test]
+fn other_bytes_than_the_digest_promises_are_refused() {
+    let host = Host::new("");
+    host.write("store/scenario/incast.json", "{\"other\": 1}");
+    let said = host.fail(Step::UploadScenarioFile);
+    assert!(said.contains("scenario/incast.json was downloaded with other bytes than digest"), "{said}");
+    assert!(!host.has("scenario/incast.json"));
+}
+
+#[test]
+fn a_host_that_the_manifest_does_not_name_fails() {
+    let host = Host::new("");
+    host.write(&format!("bucket/{}", host.context.names.manifest()), "host i-other client 0 10.0.0.1\n");
+    let said = host.fail(Step::UploadScenarioFile);
+    assert!(said.contains("does not name this host, i-0123"), "{said}");
+}
+
+#[test]
+fn a_worker_that_does_not_run_here_is_found_when_it_is_placed() {
+    let host = Host::new("");
+    let name = host.context.names.manifest();
+    let manifest = fs::read_to_string(host.path("bucket").join(&name)).unwrap();
+    let broken =
+        host.file("bin/runner", "#!/bin/bash\necho 'version GLIBC_2.99 not found' >&2\nexit 1\n", 0o755);
+    let lines = manifest.lines().filter(|line| !line.contains(" bin/runner "));
+    let manifest: String = lines.map(|line| format!("{line}\n")).collect();
+    host.write(&format!("bucket/{name}"), &(manifest + &broken));
+    host.succeed(Step::UploadScenarioFile);
+    host.succeed(Step::Configure);
+    let said = host.fail(Step::PlaceWorker);
+    assert!(said.contains("bin/runner does not run here: it ends with exit code 1"), "{said}");
+    assert!(said.contains("GLIBC_2.99 not found"), "{said}");
+}
+
+#[test]
+fn a_worker_that_dies_at_once_is_reported_with_its_log() {
+    let host = Host::new("echo 'cannot listen on that address' >&2; exit 2");
+    host.prepare();
+    let said = host.fail(Step::RunWorker);
+    let expected = "the worker ended with exit code 2 before it listened: cannot listen on that address";
+    assert!(said.contains(expected), "{said}");
+    assert!(!said.contains("the-secret-key"));
+}
+
+#[test]
+fn a_worker_that_never_listens_is_ended() {
+    let host = Host::new("echo 'busy with something else' >&2; exec sleep 60");
+    host.prepare();
+    let said = host.fail_with(Step::RunWorker, &script_with(Step::RunWorker, &host.context, 1));
+    assert!(said.contains("the worker does not listen on 127.0.0.1:9000 within 1 s"), "{said}");
+    assert!(said.contains("busy with something else"), "{said}");
+    let pid = host.read("worker.pid");
+    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "the worker is still there: {state}");
+}
+
+#[test]
+fn what_is_built_goes_up_by_its_digest() {
+    let host = Host::new("");
+    host.write("shims/cargo", CARGO);
+    fs::set_permissions(host.path("shims/cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script(Step::BuildDriver, &host.context).replace("PATH=\"$HOME/.cargo/bin:$PATH\"\n", "");
+    host.succeed(Step::Configure);
+    let output = host.command(&script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = format!("{:x}", Sha256::digest("built"));
+    assert_eq!(fs::read_to_string(host.path("bucket/artifacts").join(&digest)).unwrap(), "built");
+    let built = host.path("bucket").join(host.context.names.prefix()).join("built");
+    let kind = fs::read_dir(built).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_to_string(kind.join("s2n-netbench-driver-server-tcp")).unwrap().trim(), digest);
+    let expected = "cargo install --locked --root build --version 0.1.0 s2n-netbench-driver-tcp";
+    assert!(host.calls().contains(expected), "{}", host.calls());
+}

@@ -1,0 +1,152 @@
+//! One command for all hosts of a step, sent once as far as anybody can tell.
+//!
+//! SendCommand has no client token. When its reply is lost, the command is looked for by its comment, which no other
+//! one has. Should it not be listed yet, it is sent again: the script's lock and its `fin_` marker then make the second
+//! one wait for the first and find its work done.
+
+use super::step::{Deadline, Step};
+use super::watch::StepTarget;
+use crate::api::{Account, ApiError, Cause, call};
+use crate::names::{RunNames, TAG_GROUP, TAG_RUN};
+use aws_sdk_ssm::config::retry::RetryConfig;
+use aws_sdk_ssm::operation::send_command::builders::SendCommandFluentBuilder;
+use aws_sdk_ssm::types::{CloudWatchOutputConfig, Target};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often it is tried.
+const TRIES: u32 = 6;
+
+/// Longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// The newest commands of the account, fifty a page, among which a lost one is looked for.
+const PAGES_MAX: usize = 4;
+
+/// The service's own time limit comes after ours, for when we are no longer there to keep ours.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Longest and shortest time limit that the service takes, in seconds.
+const LIMITS_S: (u64, u64) = (30, 172_800);
+
+/// What is sent.
+pub(super) struct Order<'a> {
+    pub(super) account: &'a Account,
+    pub(super) names: &'a RunNames,
+    pub(super) log_group: Option<&'a str>,
+    pub(super) step: Step,
+    pub(super) target: &'a StepTarget,
+    pub(super) script: String,
+    pub(super) deadline: Deadline,
+}
+
+impl Order<'_> {
+    /// Sends it; gives the id of the command.
+    pub(super) async fn send(&self) -> Result<String, ApiError> {
+        let comment = comment(self.names, self.step);
+        let resource = format!("step {} of run {}", self.step, self.names.run());
+        let mut pause = self.account.poll_interval;
+        let mut tried = 1;
+        loop {
+            let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
+            let request = self.request(&comment).customize().config_override(once);
+            let error = match call("SendCommand", &resource, request.send()).await {
+                Ok(sent) => {
+                    let id = sent.command().and_then(|command| command.command_id()).map(str::to_owned);
+                    return id.ok_or_else(|| ApiError::incomplete("SendCommand", &resource, "command id"));
+                }
+                Err(error) => error,
+            };
+            // A definite refusal stays one. Of everything else nobody knows whether it was carried out.
+            if !matches!(error.cause, Cause::Throttled | Cause::Unreachable | Cause::Other) {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+            if let Some(id) = self.find(&comment).await? {
+                tracing::warn!("{error}; it was carried out nevertheless");
+                return Ok(id);
+            }
+            if tried == TRIES {
+                return Err(error);
+            }
+            tried += 1;
+            tracing::warn!("{error}; trying again");
+        }
+    }
+
+    fn request(&self, comment: &str) -> SendCommandFluentBuilder {
+        let limit_s = |limit: Duration| (limit + GRACE).as_secs().clamp(LIMITS_S.0, LIMITS_S.1);
+        let limit_s = limit_s(self.deadline.limit);
+        let mut request = self
+            .account
+            .ssm
+            .send_command()
+            .document_name("AWS-RunShellScript")
+            .comment(comment)
+            .parameters("commands", vec![self.script.clone()])
+            .parameters("executionTimeout", vec![limit_s.to_string()])
+            .timeout_seconds(i32::try_from(limit_s).unwrap_or(i32::MAX))
+            .max_concurrency("100%")
+            .max_errors("100%");
+        for (key, value) in self.target.filters(self.names) {
+            request = request.targets(Target::builder().key(key).values(value).build());
+        }
+        if let Some(group) = self.log_group {
+            let config = CloudWatchOutputConfig::builder()
+                .cloud_watch_output_enabled(true)
+                .cloud_watch_log_group_name(group);
+            request = request.cloud_watch_output_config(config.build());
+        }
+        request
+    }
+
+    async fn find(&self, comment: &str) -> Result<Option<String>, ApiError> {
+        let mut next = None;
+        for _ in 0..PAGES_MAX {
+            let request = self.account.ssm.list_commands().max_results(50).set_next_token(next.take());
+            let page = call("ListCommands", comment, request.send()).await?;
+            let ours = page.commands().iter().find(|command| command.comment() == Some(comment));
+            if let Some(id) = ours.and_then(|command| command.command_id()) {
+                return Ok(Some(id.to_owned()));
+            }
+            next = page.next_token().map(str::to_owned);
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl StepTarget {
+    /// As the service takes it.
+    fn filters(&self, names: &RunNames) -> Vec<(String, String)> {
+        let run = (format!("tag:{TAG_RUN}"), names.run().to_string());
+        match self {
+            Self::All => vec![run],
+            Self::Group(group) => vec![run, (format!("tag:{TAG_GROUP}"), group.name().to_owned())],
+            Self::Host(instance) => vec![("InstanceIds".to_owned(), instance.clone())],
+        }
+    }
+}
+
+/// At most 100 characters, which is what the service takes: 9 + 48 + 1 + 24 + 1 + 16.
+fn comment(names: &RunNames, step: Step) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let moment = now.as_nanos() as u64 ^ u64::from(std::process::id()) << 40;
+    format!("netbench {} {step} {moment:016x}", names.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use russula_proto::RunId;
+
+    #[test]
+    fn the_longest_comment_fits() {
+        let names = RunNames::new("x".repeat(RunId::MAX_LEN).parse().unwrap());
+        for step in Step::ALL {
+            assert!(comment(&names, step).len() <= 100, "{step}");
+        }
+    }
+}
