@@ -12,3 +12,4 @@ pub mod api;
 pub mod hosts;
 pub mod infrastructure;
 pub mod names;
+pub mod stack;
