@@ -30,7 +30,7 @@ pub async fn create(
     create_within(CREATED_LIMIT, account, name, zones, on_progress).await
 }
 
-async fn create_within(
+pub(super) async fn create_within(
     limit: Duration,
     account: &Account,
     name: &str,

@@ -38,9 +38,9 @@ pub async fn delete(
 
 /// How long it may take.
 #[derive(Debug)]
-struct Limits {
-    deleted: Duration,
-    nothing_left: Duration,
+pub(super) struct Limits {
+    pub(super) deleted: Duration,
+    pub(super) nothing_left: Duration,
 }
 
 /// The parts of the stack that have to be looked at before and after; none if it never came so far.
@@ -51,7 +51,7 @@ pub(super) struct Parts {
     pub(super) instance_profile: Option<String>,
 }
 
-async fn delete_within(
+pub(super) async fn delete_within(
     limits: &Limits,
     account: &Account,
     name: &str,

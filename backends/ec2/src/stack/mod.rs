@@ -20,6 +20,8 @@ mod resource;
 mod rights;
 mod storage;
 mod template;
+#[cfg(test)]
+mod tests;
 mod users;
 mod wait;
 
