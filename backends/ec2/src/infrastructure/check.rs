@@ -9,7 +9,7 @@ pub(super) async fn answers(account: &Account, found: &Infrastructure) -> Result
     let profile = &found.instance_profile;
     let request = account.iam.get_instance_profile().instance_profile_name(profile);
     let answer = call("GetInstanceProfile", &format!("instance profile {profile}"), request.send()).await;
-    answer.map_err(|source| InfrastructureError::Profile {
+    answer.map_err(Box::new).map_err(|source| InfrastructureError::Profile {
         profile: profile.clone(),
         region: region(),
         source,
@@ -17,7 +17,7 @@ pub(super) async fn answers(account: &Account, found: &Infrastructure) -> Result
     let bucket = &found.bucket;
     let request = account.s3.head_bucket().bucket(bucket);
     let answer = call("HeadBucket", &format!("bucket {bucket}"), request.send()).await;
-    answer.map_err(|source| InfrastructureError::Bucket {
+    answer.map_err(Box::new).map_err(|source| InfrastructureError::Bucket {
         bucket: bucket.clone(),
         region: region(),
         source,

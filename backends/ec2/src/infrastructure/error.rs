@@ -79,7 +79,7 @@ pub enum InfrastructureError {
         /// Name of the region.
         region: String,
         /// What IAM says.
-        source: ApiError,
+        source: Box<ApiError>,
     },
     /// Files would have no place.
     #[error(
@@ -91,7 +91,7 @@ pub enum InfrastructureError {
         /// Name of the region.
         region: String,
         /// What S3 says.
-        source: ApiError,
+        source: Box<ApiError>,
     },
     /// The infrastructure is elsewhere.
     #[error(
