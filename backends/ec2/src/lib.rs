@@ -28,6 +28,7 @@ pub mod launch;
 pub mod lookup;
 pub mod names;
 pub mod plan;
+pub mod stack;
 pub mod steps;
 pub mod tags;
 pub mod teardown;
