@@ -20,8 +20,8 @@ const NOTHING_LEFT_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// If instances or security groups are in the stack's network (the runs are named, and nothing is removed), if the
-/// stack is not ours, if something cannot be removed (it is named), or if one of the deadlines `bucket emptied` and
-/// `stack deleted` (15 minutes each) or `nothing left` (1 minute) passes.
+/// stack is not ours, if something cannot be removed (it is named), or if one of the deadlines `stack settled`,
+/// `bucket emptied`, `stack deleted` (15 minutes each) or `nothing left` (1 minute) passes.
 pub async fn delete(
     account: &Account,
     name: &str,
@@ -62,6 +62,7 @@ pub(super) async fn delete_within(
         None => on_progress(&format!("there is no stack {name} in {}", account.region)),
         Some(stack) => {
             check_ours(account, name, &stack)?;
+            let stack = finished(account, name, stack, limits.deleted, on_progress).await?;
             parts = parts_of(account, &stack).await?;
             if let Some(vpc) = &parts.vpc {
                 users::check_none(account, name, vpc).await?;
@@ -78,6 +79,23 @@ pub(super) async fn delete_within(
     audit::nothing_left(account, name, &parts, &deadline).await?;
     on_progress(&format!("nothing of the stack {name} is left in {}", account.region));
     Ok(())
+}
+
+/// The stack, once CloudFormation does nothing else with it than removing it: until then it may get more parts.
+async fn finished(
+    account: &Account,
+    name: &str,
+    stack: StackView,
+    limit: Duration,
+    on_progress: &mut dyn FnMut(&str),
+) -> Result<StackView, StackError> {
+    if stack.phase() != Phase::Working || stack.status.starts_with("DELETE") {
+        return Ok(stack);
+    }
+    on_progress(&format!("the stack {name} is {}: waiting until that is done", stack.status));
+    let deadline = Deadline::new(account, name, "stack settled", limit);
+    let mut events = Events::from_now(account, stack.id.clone()).await?;
+    Ok(deadline.settled(&stack.id, &mut events, on_progress).await?.unwrap_or(stack))
 }
 
 /// From the resources and not from the outputs: a stack that failed has none.
@@ -109,10 +127,6 @@ async fn remove(
 ) -> Result<(), StackError> {
     let deadline = Deadline::new(account, name, "stack deleted", limit);
     let mut events = Events::from_now(account, stack.id.clone()).await?;
-    if stack.phase() == Phase::Working && !stack.status.starts_with("DELETE") {
-        on_progress(&format!("the stack {name} is {}: waiting until that is done", stack.status));
-        deadline.settled(&stack.id, &mut events, on_progress).await?;
-    }
     on_progress(&format!("removing the stack {name} in {}", account.region));
     let request =
         account.cloudformation.delete_stack().stack_name(&stack.id).client_request_token(token("delete"));

@@ -336,6 +336,32 @@ async fn a_stack_that_is_gone_is_fine() {
 }
 
 #[tokio::test]
+async fn a_stack_that_is_being_created_is_removed_once_that_is_done() {
+    let ways = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE", "DELETE_COMPLETE"];
+    let (canned, result, lines) = deleted(vec![("DescribeStacks", ways.map(stack).to_vec())]).await;
+    result.unwrap();
+    assert_eq!(lines[0], "the stack netbench is CREATE_IN_PROGRESS: waiting until that is done");
+    let asked: Vec<_> = canned.asked().into_iter().map(|one| one.operation).collect();
+    let first = asked.iter().position(|one| one == "DescribeStackResources").unwrap();
+    let settled = asked[..first].iter().filter(|one| *one == "DescribeStacks").count();
+    assert_eq!(settled, 3, "its parts are only known when it is complete: {asked:?}");
+}
+
+#[tokio::test]
+async fn a_removal_that_takes_too_long_ends_with_its_deadline() {
+    let never: Script = vec![
+        ("DescribeStacks", vec![stack("CREATE_COMPLETE"), stack("DELETE_IN_PROGRESS")]),
+        ("ListObjectVersions", vec![Reply::ok("<ListVersionsResult/>")]),
+    ];
+    let canned = Canned::serve(removable().into_iter().chain(never).collect());
+    let limit = Duration::from_millis(50);
+    let limits = Limits { deleted: limit, nothing_left: limit };
+    let result = delete_within(&limits, &canned.account, "netbench", &mut |_| {}).await;
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("deadline `stack deleted`") && text.contains("DELETE_IN_PROGRESS"), "{text}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_removed_is_named() {
     let refused = "<DeleteResult><Error><Key>runs/1</Key><Code>AccessDenied</Code><Message>locked</Message></Error>\
                    </DeleteResult>";
