@@ -4,7 +4,7 @@ use russula_proto::Group;
 use std::net::Ipv4Addr;
 
 /// One instance with its part in the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CloudHost {
     /// Id of the instance.
     pub instance: String,

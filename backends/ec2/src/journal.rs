@@ -3,6 +3,8 @@
 //! `cloud.jsonl` in the run directory: one line for what is about to be created, and one for what came of it. A line
 //! that says only what was intended means that it may exist. What is not in it does not exist.
 
+use crate::hosts::CloudHost;
+use crate::names::RunNames;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -40,6 +42,11 @@ pub enum Entry {
         name: String,
         /// What the service calls it.
         ids: Vec<String>,
+    },
+    /// The hosts that run, with their places.
+    Hosts {
+        /// All of them.
+        hosts: Vec<CloudHost>,
     },
     /// The audit at the end of a teardown found nothing of the run.
     Gone,
@@ -109,6 +116,14 @@ impl Journal {
     /// If it cannot be written.
     pub fn intend(&self, kind: ResourceKind, name: &str) -> Result<(), JournalError> {
         self.write(&Entry::Intent { kind, name: name.to_owned() })
+    }
+
+    /// Files of the run are about to be put into the bucket.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn intend_objects(&self, names: &RunNames) -> Result<(), JournalError> {
+        self.intend(ResourceKind::Objects, &names.prefix())
     }
 
     /// It was created.

@@ -11,6 +11,7 @@
 //! artifacts       files to the hosts and back, by digest through the bucket
 //! steps           what hosts do to get ready, sent through SSM and watched
 //! inventory       what exists of a run, found by tag
+//! cloud           the hosts as the run sees them
 //! teardown        giving it all back, and the audit
 //! names, tags     what the things of a run are called
 //! ```
@@ -20,6 +21,7 @@
 
 pub mod api;
 pub mod artifacts;
+pub mod cloud;
 pub mod hosts;
 pub mod infrastructure;
 pub mod inventory;
@@ -32,3 +34,4 @@ pub mod stack;
 pub mod steps;
 pub mod tags;
 pub mod teardown;
+mod watch;

@@ -68,6 +68,16 @@ impl Drop for Watcher {
     }
 }
 
+/// Waits until one of `hosts` does not run any more.
+pub(crate) async fn first_loss(account: &Account, run: &str, hosts: &[CloudHost]) -> LostHost {
+    loop {
+        tokio::time::sleep(account.poll_interval * LOOKS_APART).await;
+        if let Some(lost) = lost_of(account, run, hosts).await.into_iter().next() {
+            return lost;
+        }
+    }
+}
+
 /// The hosts that do not run any more. A look that fails tells nothing.
 async fn lost_of(account: &Account, run: &str, hosts: &[CloudHost]) -> Vec<LostHost> {
     let Ok(seen) = inventory::instances(account, Some(run)).await else { return vec![] };
@@ -88,4 +98,3 @@ async fn lost_of(account: &Account, run: &str, hosts: &[CloudHost]) -> Vec<LostH
     };
     hosts.iter().filter_map(lost).collect()
 }
-

@@ -1,5 +1,6 @@
 //! Whether a program can run on a host, as far as its file says: found out before a host costs anything.
 
+use crate::plan::Architecture;
 use object::Endianness;
 use object::elf::{EM_386, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, Machine};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
@@ -9,15 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// The C library of Amazon Linux 2023.
 pub const AL2023_GLIBC: (u16, u16) = (2, 34);
-
-/// A processor architecture of EC2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Architecture {
-    /// Intel and AMD.
-    X86_64,
-    /// Graviton.
-    Arm64,
-}
 
 /// What a program's file says about where it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ mod tests;
 
 pub use artifact::Artifact;
 pub use collect::{Collected, collect};
-pub use elf::{AL2023_GLIBC, Architecture, Linkage, Program, Unfit, check, inspect};
+pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
 pub use error::ArtifactError;
 pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
 pub use remove::remove_all;

@@ -1,0 +1,353 @@
+//! The hosts of a run as the run sees them: made ready, watched, collected from, and given back.
+
+use crate::api::Account;
+use crate::artifacts::{self, Artifact, ArtifactError, ManifestFile};
+use crate::hosts::CloudHost;
+use crate::infrastructure::Infrastructure;
+use crate::journal::{Entry, Journal, JournalError};
+use crate::launch::{CONTROL_PORT, Launch, LaunchError};
+use crate::names::RunNames;
+use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError, StepTarget};
+use crate::teardown::{Left, Teardown};
+use crate::watch::{self, Watcher};
+use backends::hosts::{Host, Hosts, LostHost, Results};
+use backends::tcp::Coordinators;
+use mio::Token;
+use russula_proto::{Group, Key};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// What the hosts of a run are for.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    /// Programs and the scenario.
+    pub artifacts: Vec<Artifact>,
+    /// What the steps have to know.
+    pub context: ScriptContext,
+    /// How long links to the files last.
+    pub ttl: Duration,
+}
+
+/// Why there are no hosts that are ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// They cannot be created.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// What they need cannot be handed to them.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+    /// They cannot be prepared.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// One was lost meanwhile.
+    #[error("{group} {index} was lost while the hosts were prepared: {reason}")]
+    Lost {
+        /// Its group.
+        group: Group,
+        /// Its place in the group.
+        index: usize,
+        /// What is known about it.
+        reason: String,
+    },
+    /// What was created cannot be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Creates the hosts of a run and has a worker listen on each.
+///
+/// # Errors
+/// The first thing that went wrong. What was created by then is found by its tags; giving it back is the caller's part.
+pub async fn provision(
+    launch: &Launch<'_>,
+    key: &Key,
+    preparation: &Preparation,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<CloudHost>, ProvisionError> {
+    let (account, infrastructure) = (launch.account, launch.infrastructure);
+    launch.journal.intend_objects(launch.names)?;
+    let upload = artifacts::upload(account, &infrastructure.bucket, &preparation.artifacts);
+    let launched = async { launch.run(key, say).await.map_err(ProvisionError::from) };
+    let (hosts, _) = tokio::try_join!(launched, async { upload.await.map_err(ProvisionError::from) })?;
+    launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
+    tokio::select! {
+        prepared = prepare(launch, preparation, &hosts, say) => prepared?,
+        LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
+            return Err(ProvisionError::Lost { group, index, reason });
+        }
+    }
+    Ok(hosts)
+}
+
+async fn prepare(
+    launch: &Launch<'_>,
+    preparation: &Preparation,
+    hosts: &[CloudHost],
+    say: &mut dyn FnMut(&str),
+) -> Result<(), ProvisionError> {
+    let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
+    say("waiting for the hosts' agents");
+    steps::wait_online(account, names, hosts, REACHABLE, std::future::pending()).await?;
+    let mut files = Vec::new();
+    for artifact in &preparation.artifacts {
+        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), preparation.ttl).await?;
+        files.push(ManifestFile::of(artifact, url));
+    }
+    let manifest = artifacts::manifest(hosts, &files).map_err(ArtifactError::from)?;
+    artifacts::upload_manifest(account, &infrastructure.bucket, names, manifest).await?;
+    for step in [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker, Step::RunWorker] {
+        say(&format!("step {step}"));
+        let context = &preparation.context;
+        let never = std::future::pending();
+        steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?;
+    }
+    Ok(())
+}
+
+/// What [`CloudHosts`] are made of.
+#[derive(Debug)]
+pub struct CloudParts {
+    /// What drives the calls. It has a thread of its own, so that connections live on between two calls.
+    pub runtime: Runtime,
+    /// Where they are.
+    pub account: Account,
+    /// In what.
+    pub infrastructure: Infrastructure,
+    /// What the steps have to know.
+    pub context: ScriptContext,
+    /// All of them.
+    pub hosts: Vec<CloudHost>,
+    /// Where the journal is.
+    pub run_directory: PathBuf,
+    /// Whether they stay at the end.
+    pub keep: bool,
+    /// Becomes readable when the user has no patience left.
+    pub impatience: Option<std::os::fd::OwnedFd>,
+}
+
+/// The hosts of a run on EC2. Dropping them gives them back, unless they are to be kept.
+#[derive(Debug)]
+pub struct CloudHosts {
+    parts: CloudParts,
+    servers: Vec<Host>,
+    clients: Vec<Host>,
+    watcher: Option<Watcher>,
+    lost: Vec<(Group, usize)>,
+    is_released: bool,
+}
+
+impl CloudHosts {
+    /// Hosts whose workers listen.
+    pub fn new(parts: CloudParts) -> Self {
+        let of = |group| {
+            let mut hosts: Vec<&CloudHost> = parts.hosts.iter().filter(|host| host.group == group).collect();
+            hosts.sort_by_key(|host| host.index);
+            let host = |host: &CloudHost| Host {
+                address: IpAddr::V4(host.private_ip),
+                control: SocketAddr::new(IpAddr::V4(host.public_ip), CONTROL_PORT),
+            };
+            hosts.into_iter().map(host).collect()
+        };
+        let (servers, clients) = (of(Group::Server), of(Group::Client));
+        Self { parts, servers, clients, watcher: None, lost: vec![], is_released: false }
+    }
+
+    fn names(&self) -> &RunNames {
+        &self.parts.context.names
+    }
+
+    /// Uploads what the hosts have, and downloads it into the run directory.
+    async fn bring(&self, run_directory: &Path) -> Vec<String> {
+        let CloudParts { account, infrastructure, context, hosts, .. } = &self.parts;
+        let there: Vec<CloudHost> = hosts.iter().filter(|host| !self.is_lost(host)).cloned().collect();
+        let mut problems = Vec::new();
+        let step = Step::UploadNetbenchRawData;
+        let never = std::future::pending();
+        let uploaded =
+            steps::run_step(account, infrastructure, context, step, &StepTarget::All, &there, never).await;
+        problems.extend(uploaded.err().map(|error| error.to_string()));
+        let place = |host: &str, path: &str| Some(place_of(host, path));
+        let collected =
+            artifacts::collect(account, &infrastructure.bucket, &context.names, run_directory, place).await;
+        problems.extend(collected.err().map(|error| error.to_string()));
+        problems
+    }
+
+    fn is_lost(&self, host: &CloudHost) -> bool {
+        self.lost.contains(&(host.group, usize::from(host.index)))
+    }
+
+    fn give_back(&mut self) -> Vec<String> {
+        if std::mem::replace(&mut self.is_released, true) {
+            return vec![];
+        }
+        self.watcher = None;
+        let run = self.names().run().clone();
+        if self.parts.keep {
+            tracing::warn!(
+                "the hosts are kept until their time limit; `runner ec2 destroy {run}` removes them"
+            );
+            return vec![];
+        }
+        let parts = &self.parts;
+        let left = parts.runtime.block_on(give_back(
+            &parts.account,
+            &parts.context.names,
+            &parts.infrastructure.bucket,
+            parts.impatience.as_ref(),
+        ));
+        if left.is_nothing() {
+            note_gone(&parts.run_directory);
+            return vec![];
+        }
+        let mut left = left.describe();
+        left.push(format!(
+            "`runner ec2 destroy {run}` tries again; the hosts end by themselves at their time limit"
+        ));
+        left
+    }
+}
+
+/// Removes everything of a run, unless the user loses patience.
+pub async fn give_back(
+    account: &Account,
+    names: &RunNames,
+    bucket: &str,
+    impatience: Option<&std::os::fd::OwnedFd>,
+) -> Left {
+    let teardown = Teardown { account, names, bucket: Some(bucket), is_in_doubt: false, with_report: false };
+    tokio::select! {
+        left = teardown.run(&mut |_| {}) => left,
+        () = readable(impatience) => {
+            let mut left = Left::default();
+            match teardown.terminate().await {
+                Ok(found) => left.found = found,
+                Err(error) => left.errors.push(error.to_string()),
+            }
+            left
+        }
+    }
+}
+
+/// Ends when `descriptor` becomes readable; never without one.
+pub async fn readable(descriptor: Option<&std::os::fd::OwnedFd>) {
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+    let watched = descriptor.and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE).ok());
+    match watched {
+        // An error of the poll tells nothing about the user.
+        Some(watched) => drop(watched.readable().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Says in the journal that nothing is left. It is true without being written, too.
+pub fn note_gone(run_directory: &Path) {
+    let noted = Journal::open(run_directory).and_then(|journal| journal.write(&Entry::Gone));
+    if let Err(error) = noted {
+        tracing::debug!("{error}");
+    }
+}
+
+/// Where a file of a host goes in the run directory. Results and logs bear the host's address in their names.
+fn place_of(host: &str, path: &str) -> PathBuf {
+    match path.split_once('/') {
+        Some(("facts", name)) => Path::new("facts").join(host).join(name),
+        Some(("logs", name)) if name.starts_with("step_") => Path::new("logs").join(host).join(name),
+        Some(_) | None => PathBuf::from(path),
+    }
+}
+
+impl Hosts for CloudHosts {
+    fn group(&self, group: Group) -> &[Host] {
+        match group {
+            Group::Server => &self.servers,
+            Group::Client => &self.clients,
+            Group::Probe => &[],
+        }
+    }
+
+    fn watch(&mut self, coordinators: &mut Coordinators, first: Token) -> io::Result<()> {
+        let run = self.names().run().to_string();
+        let (handle, account) = (self.parts.runtime.handle(), self.parts.account.clone());
+        let mut watcher = Watcher::start(handle, account, run, self.parts.hosts.clone())?;
+        coordinators.register(&mut watcher.source, first)?;
+        self.watcher = Some(watcher);
+        Ok(())
+    }
+
+    fn lost(&mut self) -> Vec<LostHost> {
+        let lost = self.watcher.as_mut().map(Watcher::take).unwrap_or_default();
+        self.lost.extend(lost.iter().map(|host| (host.group, host.index)));
+        lost
+    }
+
+    fn results(&self) -> Results {
+        Results::Fetched
+    }
+
+    fn fetch(&mut self, run_directory: &Path) -> Vec<String> {
+        if self.is_released {
+            return vec![];
+        }
+        self.parts.runtime.block_on(async {
+            tokio::select! {
+                problems = self.bring(run_directory) => problems,
+                () = readable(self.parts.impatience.as_ref()) => vec!["interrupted while the results were collected".to_owned()],
+            }
+        })
+    }
+
+    fn outlive_the_orchestrator(&self) -> bool {
+        true
+    }
+
+    fn release(&mut self) -> Vec<String> {
+        self.give_back()
+    }
+
+    fn destroy(&mut self) -> Vec<String> {
+        // The user waits for nothing any more: the hosts are told to end, and what is left is said.
+        self.is_released = true;
+        self.watcher = None;
+        let parts = &self.parts;
+        let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
+        let account = &parts.account;
+        let teardown = Teardown { account, names, bucket, is_in_doubt: false, with_report: false };
+        let mut left = match parts.runtime.block_on(teardown.terminate()) {
+            Ok(found) => found.describe(),
+            Err(error) => vec![error.to_string()],
+        };
+        left.push(format!("`runner ec2 destroy {}` removes it", names.run()));
+        left
+    }
+}
+
+impl Drop for CloudHosts {
+    fn drop(&mut self) {
+        for left in self.give_back() {
+            tracing::error!("{left}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_hosts_do_not_meet() {
+        for (path, place) in [
+            ("results/s/tcp/server-10.0.0.1.json", "results/s/tcp/server-10.0.0.1.json"),
+            ("logs/server-10.0.0.1.log", "logs/server-10.0.0.1.log"),
+            ("logs/step_configure.log", "logs/server-0/step_configure.log"),
+            ("facts/before.tsv", "facts/server-0/before.tsv"),
+        ] {
+            assert_eq!(place_of("server-0", path), Path::new(place));
+        }
+    }
+}
