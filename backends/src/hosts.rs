@@ -7,6 +7,7 @@ use crate::tcp::Coordinators;
 use mio::Token;
 use russula_proto::Group;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 /// A host with a worker on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,17 @@ pub struct LostHost {
     pub reason: String,
 }
 
+/// Where the results of the workers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// The workers write them into the run directory itself.
+    InRunDirectory,
+    /// On the hosts, from where [`Hosts::fetch`] brings them after the last repetition.
+    Fetched,
+    /// On the hosts, where they stay.
+    OnHosts,
+}
+
 /// The hosts of a run.
 pub trait Hosts {
     /// The hosts of a group, by index.
@@ -43,8 +55,15 @@ pub trait Hosts {
     /// The hosts that were lost since the last call.
     fn lost(&mut self) -> Vec<LostHost>;
 
-    /// Whether the workers write their results into the run directory itself.
-    fn share_run_directory(&self) -> bool;
+    /// Where the results of the workers are.
+    fn results(&self) -> Results;
+
+    /// Brings the results of all repetitions into the run directory, if they are [`Results::Fetched`]; called once,
+    /// after the last repetition. Returns what could not be brought, in words for the user.
+    fn fetch(&mut self, run_directory: &Path) -> Vec<String> {
+        let _ = run_directory;
+        Vec::new()
+    }
 
     /// Whether the workers, and what they run, go on without the orchestrator, so that another one can take over.
     fn outlive_the_orchestrator(&self) -> bool;
@@ -91,8 +110,8 @@ impl Hosts for AttachedHosts {
         Vec::new()
     }
 
-    fn share_run_directory(&self) -> bool {
-        false
+    fn results(&self) -> Results {
+        Results::OnHosts
     }
 
     fn outlive_the_orchestrator(&self) -> bool {

@@ -1,10 +1,18 @@
 //! Hosts of a netbench run on EC2: launched, prepared through SSM, collected from through S3, and given back.
 //!
 //! ```text
-//! api       the clients of one account and region; every call has a deadline, and an error that names it
-//! artifacts files to the hosts and back, by digest through the bucket
-//! steps     what hosts do to get ready, sent through SSM and watched
-//! names     what the things of a run are called
+//! api             the clients of one account and region; every call has a deadline, and an error that names it
+//! stack           what an account needs before it can have runs: made once, by CloudFormation
+//! infrastructure  the same, found again
+//! plan            what a run will create: a pure function
+//! lookup          what a plan has to know about the account
+//! journal         what a run has created, written down before
+//! launch          the creation
+//! artifacts       files to the hosts and back, by digest through the bucket
+//! steps           what hosts do to get ready, sent through SSM and watched
+//! inventory       what exists of a run, found by tag
+//! teardown        giving it all back, and the audit
+//! names, tags     what the things of a run are called
 //! ```
 //!
 //! Everything that a run creates bears its tags, is written to its journal before it is created, and is found again
@@ -14,5 +22,13 @@ pub mod api;
 pub mod artifacts;
 pub mod hosts;
 pub mod infrastructure;
+pub mod inventory;
+pub mod journal;
+pub mod launch;
+pub mod lookup;
 pub mod names;
+pub mod plan;
+pub mod stack;
 pub mod steps;
+pub mod tags;
+pub mod teardown;

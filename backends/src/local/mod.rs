@@ -7,7 +7,7 @@ mod ports;
 mod worker_log;
 mod worker_process;
 
-use crate::hosts::{Host, Hosts, LostHost};
+use crate::hosts::{Host, Hosts, LostHost, Results};
 use crate::tcp::Coordinators;
 use mio::Token;
 use mio::unix::SourceFd;
@@ -217,8 +217,8 @@ impl Hosts for LocalHosts {
         self.workers.iter_mut().filter_map(WorkerProcess::take_loss).collect()
     }
 
-    fn share_run_directory(&self) -> bool {
-        true
+    fn results(&self) -> Results {
+        Results::InRunDirectory
     }
 
     fn outlive_the_orchestrator(&self) -> bool {

@@ -1,23 +1,23 @@
 //! `runner local`: a scenario on this machine.
 
-use super::options::{self, RunOptions};
+use super::options::RunOptions;
+use super::programs::{Found, ProgramOptions};
 use super::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, WORKER};
 use crate::run::{
     self, Beginning, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory,
     RunError, ScenarioSource,
 };
-use backends::drivers::{DriverName, DriverPaths, Role};
+use backends::drivers::DriverName;
 use backends::hosts::Hosts;
 use backends::key_file;
 use backends::local::{LocalHosts, LocalPlan};
 use backends::scenario::Scenario;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use russula_proto::CoordinatorLimits;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Options of `runner local`.
 ///
@@ -32,37 +32,16 @@ pub(super) struct Local {
     #[command(flatten)]
     pub(super) run: RunOptions,
 
-    /// Directory with driver programs, looked at before the driver cache and PATH
-    #[arg(long, value_name = "DIR")]
-    driver_dir: Option<PathBuf>,
-
-    /// Time between two samples of cpu, memory and throughput; 0 turns sampling off
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = backends::durations::parse_interval)]
-    sample_interval: Duration,
-
-    /// Who measures the drivers
-    #[arg(long, value_enum, default_value_t = Collector::Own)]
-    collector: Collector,
-
-    /// How long a driver may take to end after SIGTERM before it gets SIGKILL
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::durations::parse_limit)]
-    kill_grace: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-enum Collector {
-    /// The workers
-    Own,
-    /// s2n-netbench-collector, which hides the drivers' exit status
-    Stock,
+    #[command(flatten)]
+    programs: ProgramOptions,
 }
 
 impl Local {
     pub(super) fn run(mut self, verbose: bool) -> Result<ExitCode, CommandError> {
         let source = ScenarioSource::new(self.scenario.clone());
         let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
-        let (found, collector) = self.find_programs()?;
-        if let Some(directory) = &mut self.driver_dir {
+        let (found, collector) = self.programs.find(&self.run)?;
+        if let Some(directory) = &mut self.programs.driver_dir {
             *directory = std::path::absolute(&*directory).map_err(RunError::OwnPath)?;
         }
         run::raise_file_limit();
@@ -84,24 +63,11 @@ impl Local {
         beginning: Beginning,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
-        let (found, collector) = self.find_programs()?;
+        let (found, collector) = self.programs.find(&self.run)?;
         run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let outcome = self.run_in(directory, scenario, (&found, collector), interrupts, beginning)?;
         self.run.show(directory, &outcome, verbose)
-    }
-
-    /// The programs of every driver, and the stock collector if it is to be used.
-    fn find_programs(&self) -> Result<(Vec<Found>, Option<PathBuf>), CommandError> {
-        // Asked for only where needed: the embedded driver does without a place for a cache.
-        let paths = || options::driver_paths(self.driver_dir.clone());
-        let names = self.run.driver_names()?;
-        let found = names.iter().map(|name| find(paths, name)).collect::<Result<Vec<_>, _>>()?;
-        let collector = match self.collector {
-            Collector::Own => None,
-            Collector::Stock => Some(paths()?.find_collector()?),
-        };
-        Ok((found, collector))
     }
 
     fn run_in(
@@ -141,7 +107,7 @@ impl Local {
             out: directory.path().to_owned(),
             servers: plan.scenario.servers().len(),
             clients: plan.scenario.clients().len(),
-            kill_grace: self.kill_grace,
+            kill_grace: self.programs.kill_grace,
         };
         let mut hosts = LocalHosts::launch(&local, interrupts.as_fd())?;
         directory.write_hosts(&hosts)?;
@@ -164,44 +130,13 @@ impl Local {
             plan.scenario.name().into(),
             "--out".into(),
             directory.path().into(),
-            "--sample-interval".into(),
-            humantime::format_duration(self.sample_interval).to_string().into(),
-            "--kill-grace".into(),
-            humantime::format_duration(self.kill_grace).to_string().into(),
         ];
+        args.extend(self.programs.worker_args().map(OsString::from));
         if let Some(collector) = collector {
             args.extend(["--stock-collector".into(), collector.into()]);
         }
         args
     }
-}
-
-/// A driver and its programs; the embedded one has none of its own.
-enum Found {
-    Embedded(DriverName),
-    Programs { name: DriverName, server: PathBuf, client: PathBuf },
-}
-
-fn find(
-    paths: impl Fn() -> Result<DriverPaths, CommandError>,
-    name: &DriverName,
-) -> Result<Found, CommandError> {
-    if name.is_embedded() {
-        return Ok(Found::Embedded(name.clone()));
-    }
-    let driver = paths()?.find(name)?;
-    tracing::info!("driver {name}: {} and {}", driver.server.display(), driver.client.display());
-    for program in [&driver.server, &driver.client] {
-        if program.to_str().is_none() {
-            // It travels as text, in run.json and on the workers' command lines.
-            return Err(CommandError::Input(format!("{} is a path that is not UTF-8", program.display())));
-        }
-    }
-    Ok(Found::Programs {
-        name: name.clone(),
-        server: driver.program(Role::Server).to_owned(),
-        client: driver.program(Role::Client).to_owned(),
-    })
 }
 
 /// The programs of a run, for the plan and for the workers' command lines. The embedded driver is this executable

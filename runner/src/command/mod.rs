@@ -6,6 +6,8 @@ mod key;
 #[cfg(target_os = "linux")]
 mod local;
 mod options;
+#[cfg(any(target_os = "linux", feature = "ec2"))]
+mod programs;
 mod report;
 mod resume;
 

@@ -26,7 +26,7 @@ const REPEAT_MAX: u32 = 10_000;
 const INFRASTRUCTURE: u8 = 3;
 
 /// Options of every run.
-#[derive(Debug, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub(super) struct RunOptions {
     /// Driver to run, by name; repeat it to compare drivers, which then take turns [default: embedded]
     #[arg(long = "driver", value_name = "NAME")]

@@ -2,9 +2,9 @@
 
 use super::{Plan, RunDirectory};
 use crate::causes::with_causes;
-use crate::summary::{ClockSummary, HostSummary};
+use crate::summary::{ClockSummary, HostSummary, RepetitionSummary, Status};
 use backends::collector::{self, Header, Totals};
-use backends::hosts::{Host, Hosts};
+use backends::hosts::{Host, Hosts, Results};
 use backends::layout::{self, Turn};
 use russula_proto::{Coordinator, Ending, Exit, Group, PeerView, Timestamp};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ pub(super) fn hosts(
 ) -> Vec<HostSummary> {
     let group = coordinator.group();
     let places = hosts.group(group).iter().zip(coordinator.peers());
-    let shared = hosts.share_run_directory();
+    let is_here = hosts.results() == Results::InRunDirectory;
     places
         .map(|(host, peer)| {
-            let result = shared.then(|| result_file(plan, turn, group, host));
+            let result = is_here.then(|| result_file(plan, turn, group, host));
             let mut summary = summary_of(host, &peer, result, directory);
             let late = |at: Timestamp| coordinator.start_at().map(|planned| at.micros_after(planned));
             summary.start_lateness_us = peer.started_at.and_then(late);
@@ -33,9 +33,34 @@ pub(super) fn hosts(
 
 /// Makes the result files of a repetition valid that a killed worker left behind in the middle of a line.
 pub(super) fn repair(plan: &Plan, turn: Turn, hosts: &dyn Hosts, directory: &RunDirectory) {
-    if !hosts.share_run_directory() {
+    if hosts.results() != Results::InRunDirectory {
         return;
     }
+    repair_files(plan, turn, hosts, directory);
+}
+
+/// Adds what the result files say to a repetition whose results were fetched after it. Returns what is missing, if
+/// something is.
+pub(super) fn complete(
+    plan: &Plan,
+    turn: Turn,
+    hosts: &dyn Hosts,
+    repetition: &mut RepetitionSummary,
+    directory: &RunDirectory,
+) -> Option<String> {
+    if repetition.status != Status::Ok {
+        repair_files(plan, turn, hosts, directory);
+    }
+    let groups = [(Group::Server, &mut repetition.servers), (Group::Client, &mut repetition.clients)];
+    for (group, summaries) in groups {
+        for (host, summary) in hosts.group(group).iter().zip(summaries) {
+            add_result(summary, result_file(plan, turn, group, host), directory);
+        }
+    }
+    first_without_result(&repetition.servers, &repetition.clients)
+}
+
+fn repair_files(plan: &Plan, turn: Turn, hosts: &dyn Hosts, directory: &RunDirectory) {
     for group in [Group::Server, Group::Client] {
         for host in hosts.group(group) {
             let path = directory.path().join(result_file(plan, turn, group, host));
@@ -63,10 +88,14 @@ pub(super) fn missing_result(
     servers: &[HostSummary],
     clients: &[HostSummary],
 ) -> Option<String> {
+    let is_here = hosts.results() == Results::InRunDirectory;
+    is_here.then(|| first_without_result(servers, clients)).flatten()
+}
+
+fn first_without_result(servers: &[HostSummary], clients: &[HostSummary]) -> Option<String> {
     let groups = [(Group::Client, clients), (Group::Server, servers)];
     let mut all = groups.iter().flat_map(|(group, hosts)| hosts.iter().map(move |host| (group, host)));
-    let (group, host) =
-        all.find(|(_, host)| host.result.is_none()).filter(|_| hosts.share_run_directory())?;
+    let (group, host) = all.find(|(_, host)| host.result.is_none())?;
     let log = layout::worker_log(*group, &host.host);
     let host = &host.host;
     Some(format!("{group} {host}: its result file is missing or damaged; {} may say why", log.display()))
@@ -110,14 +139,17 @@ fn summary_of(
         summary.error = peer.last_error.map(ToString::to_string);
     }
     if let Some(result) = result {
-        let path = directory.path().join(&result);
-        if let Some(totals) = totals(&path) {
-            summary.sent_bytes = totals.sent_bytes;
-            summary.received_bytes = totals.received_bytes;
-            summary.result = Some(result);
-        }
+        add_result(&mut summary, result, directory);
     }
     summary
+}
+
+fn add_result(summary: &mut HostSummary, result: PathBuf, directory: &RunDirectory) {
+    if let Some(totals) = totals(&directory.path().join(&result)) {
+        summary.sent_bytes = totals.sent_bytes;
+        summary.received_bytes = totals.received_bytes;
+        summary.result = Some(result);
+    }
 }
 
 fn totals(path: &Path) -> Option<Totals> {

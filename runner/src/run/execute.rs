@@ -12,7 +12,7 @@ use crate::hosts::status_word;
 use crate::summary::{RepetitionSummary, Status, Summary};
 use crate::units;
 use backends::clock;
-use backends::hosts::Hosts;
+use backends::hosts::{Hosts, Results};
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
@@ -86,7 +86,17 @@ pub fn run(
         let left = left.as_ref().filter(|_| number == first);
         execution.repetition(number, Turn::of(number, drivers), left)?;
     }
-    let (mut ending, record) = execution.end()?;
+    let (mut ending, mut record) = execution.end()?;
+    if hosts.results() == Results::Fetched {
+        progress.phase("collecting results");
+        for problem in hosts.fetch(directory.path()) {
+            progress.message(&format!("error: {problem}"));
+            ending.worse(Verdict::infrastructure(problem));
+        }
+        if let Some(missing) = record.complete(plan, hosts, directory) {
+            ending.worse(missing);
+        }
+    }
     progress.phase("taking the hosts back");
     for left in hosts.release() {
         progress.message(&format!("error: {left}"));

@@ -4,8 +4,10 @@
 use super::execute::Outcome;
 use super::takeover::moment_of;
 use super::verdict::Verdict;
-use super::{Plan, Progress, RunDirectory, machine};
+use super::{Plan, Progress, RunDirectory, collect, machine};
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
+use backends::hosts::Hosts;
+use backends::layout::Turn;
 use std::time::Instant;
 
 /// The summary of the run under way.
@@ -47,6 +49,29 @@ impl Record {
         self.summary.drivers[usize::from(driver)].repetitions.push(repetition);
         self.summary.duration_s = self.started.elapsed().as_secs_f64();
         self.save(directory);
+    }
+
+    /// Adds what was fetched from the hosts after the last repetition. Returns what is missing of a repetition that went
+    /// well, if something is.
+    pub(super) fn complete(
+        &mut self,
+        plan: &Plan,
+        hosts: &dyn Hosts,
+        directory: &RunDirectory,
+    ) -> Option<Verdict> {
+        let mut verdict = None;
+        for (driver, summary) in (0..).zip(&mut self.summary.drivers) {
+            for (round, repetition) in (1..).zip(&mut summary.repetitions) {
+                let turn = Turn { driver, round };
+                let missing = collect::complete(plan, turn, hosts, repetition, directory);
+                if let Some(error) = missing.filter(|_| repetition.status == Status::Ok) {
+                    (repetition.status, repetition.error) = (Status::Failed, Some(error.clone()));
+                    verdict.get_or_insert(Verdict::infrastructure(error));
+                }
+            }
+        }
+        self.save(directory);
+        verdict
     }
 
     /// The end of the run, with the summary that stays.

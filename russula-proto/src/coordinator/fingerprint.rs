@@ -83,7 +83,7 @@ impl Peer {
             stage,
             ending,
             welcome,
-            expected_memory,
+            memory,
             last_contact: _,
             last_error: _,
             is_dismissed,
@@ -112,7 +112,6 @@ impl Peer {
         }
         stage.hash(hasher);
         ending.as_ref().map(wire::encode).hash(hasher);
-        welcome.as_ref().map(|welcome| welcome.memory).or(*expected_memory).hash(hasher);
-        (welcome.is_some(), is_dismissed).hash(hasher);
+        (memory, welcome.as_ref().map(|welcome| welcome.memory), is_dismissed).hash(hasher);
     }
 }

@@ -101,7 +101,7 @@ impl Coordinator {
             self.peers[index].clock.give_up();
             // Nothing was ever said to a worker that never answered: there is nothing to stop and to wait for.
             let peer = &self.peers[index];
-            if peer.welcome.is_none() && peer.expected_memory.is_none() && !peer.is_gone() {
+            if peer.welcome.is_none() && peer.memory.is_none() && !peer.is_gone() {
                 self.peers[index].ending = Some(Ending::NotStarted);
                 self.set_stage(index, Stage::Released);
             }

@@ -32,8 +32,9 @@ pub(super) struct Peer {
     pub(super) stage: Stage,
     pub(super) ending: Option<Ending>,
     pub(super) welcome: Option<Welcome>,
-    /// What the worker has to remember, if the repetition was begun before this coordinator was there.
-    pub(super) expected_memory: Option<Memory>,
+    /// What the worker remembered when it last had something to do in this repetition; as a process that died knew it,
+    /// if that one began the repetition.
+    pub(super) memory: Option<Memory>,
     pub(super) last_contact: Option<Timestamp>,
     pub(super) last_error: Option<PeerError>,
     /// Given up while there was a connection, over which it hears that the run is over for it.
@@ -64,7 +65,7 @@ impl Peer {
             stage: Stage::Idle,
             ending: None,
             welcome: None,
-            expected_memory: None,
+            memory: None,
             last_contact: None,
             last_error: None,
             is_dismissed: false,
@@ -128,8 +129,12 @@ impl Peer {
 
     /// The worker has answered; returns whether it has forgotten what it did before.
     pub(super) fn welcome(&mut self, welcome: Welcome, now: Timestamp) -> bool {
-        let known = self.welcome.as_ref().map(|known| known.memory).or(self.expected_memory);
-        let has_forgotten = known.is_some_and(|known| known != welcome.memory);
+        let has_forgotten = self.memory.is_some_and(|known| known != welcome.memory);
+        // Who is restarted after its end had no part in this repetition: another process that takes over has to know
+        // it from the one that had.
+        if self.stage < Stage::Ended {
+            self.memory = Some(welcome.memory);
+        }
         self.welcome = Some(welcome);
         self.since = now;
         if let Connection::Greeting(link) = core::mem::replace(&mut self.connection, Connection::Down) {
@@ -197,6 +202,7 @@ impl Peer {
     }
 
     pub(super) fn begin_repetition(&mut self, clock_exchanges: u8) {
+        self.memory = self.welcome.as_ref().map(|welcome| welcome.memory).or(self.memory);
         self.stage = Stage::Idle;
         self.ending = None;
         self.started_at = None;

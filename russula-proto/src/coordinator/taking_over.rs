@@ -7,8 +7,8 @@ use crate::workflow::Milestone;
 
 impl Coordinator {
     /// Takes over repetition `repetition` with `program`, which another process of this session began before it
-    /// died, and had told to go as far as `asked`. `memories` is what each worker remembered when it was last
-    /// heard, by index, and `None` for those that were never heard.
+    /// died, and had told to go as far as `asked`. `memories` are
+    /// [`Self::memories`] of that process: `None` for workers that were never heard.
     ///
     /// What the workers did is heard from them. Nothing is done again, and a worker that has forgotten what it
     /// did fails the repetition.
@@ -23,18 +23,19 @@ impl Coordinator {
         memories: &[Option<Memory>],
         now: Timestamp,
     ) {
-        for (peer, memory) in self.peers.iter_mut().zip(memories) {
-            peer.expected_memory = *memory;
-        }
         self.begin_with(repetition, program, now);
+        for (peer, memory) in self.peers.iter_mut().zip(memories) {
+            peer.memory = *memory;
+        }
         self.is_taken_over = true;
         self.is_start_inherited = asked > Some(Milestone::Ready);
         self.till = asked;
         self.settle(now);
     }
 
-    /// What each worker remembers, by index: what another process needs to know to take over from this one.
+    /// What each worker remembered when it last had something to do in this repetition, by index: what another process
+    /// needs to know to take over from this one.
     pub fn memories(&self) -> impl Iterator<Item = Option<Memory>> {
-        self.peers.iter().map(|peer| peer.welcome.as_ref().map(|welcome| welcome.memory))
+        self.peers.iter().map(|peer| peer.memory)
     }
 }

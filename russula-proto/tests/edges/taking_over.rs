@@ -160,6 +160,23 @@ fn a_worker_that_was_restarted_meanwhile_fails_the_repetition_by_name_and_starts
     }
 }
 
+/// Found by the model check: the process that died had met the new worker already, and handed that one's memory over.
+#[test]
+fn a_worker_that_was_restarted_after_its_end_does_not_start_for_whoever_takes_over() {
+    let mut run = Run::running();
+    run.ended(Group::Client, 0, Exit::Code(0));
+    run.restart(Group::Client, 0);
+    run.pass(Duration::from_secs(1));
+    let peer = run.clients.coordinator.peer(0);
+    assert!(peer.is_connected && peer.stage >= Stage::Ended, "it had ended before, and is there again");
+    let record = run.record();
+    assert_eq!(record.phase, RepetitionPhase::RunningClients, "the other clients go on");
+    run.take_over(&record);
+    play(&mut run);
+    assert_eq!(run.host(Group::Client, 0).starts.len(), 1);
+    assert_eq!(run.clients.coordinator.failure(), Some(&Failure::Restarted { index: 0 }));
+}
+
 #[test]
 fn a_run_that_had_failed_is_stopped_by_whoever_takes_it_over() {
     let mut stopped = 0;

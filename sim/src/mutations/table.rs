@@ -195,8 +195,8 @@ pub const MUTATIONS: [Mutation; 28] = [
     Mutation {
         name: "a process that takes over does not know its workers",
         file: "russula-proto/src/coordinator/taking_over.rs",
-        from: "peer.expected_memory = *memory;",
-        to: "peer.expected_memory = memory.filter(|_| false);",
+        from: "peer.memory = *memory;",
+        to: "peer.memory = memory.filter(|_| false);",
         caught_by: "once",
     },
     Mutation {

@@ -147,7 +147,9 @@ impl Cause {
             | "ParameterAlreadyExists"
             | "BucketAlreadyOwnedByYou"
             | "InvalidPermission.Duplicate" => Self::Exists,
-            "DependencyViolation" | "InvalidPlacementGroup.InUse" | "ResourceInUse" => Self::InUse,
+            "DependencyViolation" | "InvalidPlacementGroup.InUse" | "VolumeInUse" | "ResourceInUse" => {
+                Self::InUse
+            }
             "RequestLimitExceeded"
             | "Throttling"
             | "ThrottlingException"

@@ -1,8 +1,10 @@
 //! The clients of one account in one region, made by one factory.
 
 mod error;
+mod pace;
 
 pub use error::{ApiError, Cause, call};
+pub use pace::{DeadlinePassed, Pace};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;

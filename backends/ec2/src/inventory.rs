@@ -1,0 +1,252 @@
+//! What exists of runs, found by tag: nothing else has to be known.
+
+use crate::api::{Account, ApiError, Cause, call};
+use crate::names::{RunNames, TAG_RUN};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Tag};
+use aws_sdk_ssm::types::{ParameterMetadata, ParameterStringFilter};
+use std::collections::BTreeMap;
+
+/// Most answers of one page, as the services have it.
+const PAGE: i32 = 1000;
+
+/// Everything that exists of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Found {
+    /// Hosts that are not terminated, with their states.
+    pub instances: BTreeMap<String, String>,
+    /// Security groups, by id.
+    pub security_groups: Vec<String>,
+    /// Placement groups, by name.
+    pub placement_groups: Vec<String>,
+    /// Volumes, by id.
+    pub volumes: Vec<String>,
+    /// Parameters, by name.
+    pub parameters: Vec<String>,
+    /// Files in the bucket, by key.
+    pub objects: Vec<String>,
+    /// The tags of the first thing that was found.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.describe().is_empty()
+    }
+
+    /// Each thing that is left, in words.
+    pub fn describe(&self) -> Vec<String> {
+        let instances = self.instances.iter().map(|(id, state)| format!("instance {id} ({state})"));
+        let named = [
+            ("security group", &self.security_groups),
+            ("placement group", &self.placement_groups),
+            ("volume", &self.volumes),
+            ("parameter", &self.parameters),
+            ("object", &self.objects),
+        ];
+        let named =
+            named.into_iter().flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")));
+        instances.chain(named).collect()
+    }
+}
+
+/// The instances of a run, or of all runs; terminated ones are still told of for about an hour.
+///
+/// # Errors
+/// If the service cannot be asked.
+pub async fn instances(account: &Account, run: Option<&str>) -> Result<Vec<Instance>, ApiError> {
+    let (operation, what) = ("DescribeInstances", what_of(run));
+    let (mut instances, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.ec2.describe_instances().filters(filter(run)).max_results(PAGE);
+        let page = call(operation, &what, request.set_next_token(next).send()).await?;
+        let reservations = page.reservations.unwrap_or_default();
+        instances.extend(reservations.into_iter().flat_map(|found| found.instances.unwrap_or_default()));
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(instances);
+        }
+    }
+}
+
+/// Everything that exists of each run, or of one, by the run's name. `bucket` is where their files lie, if that is
+/// known.
+///
+/// # Errors
+/// If a service cannot be asked: then nobody knows.
+pub async fn find(
+    account: &Account,
+    run: Option<&str>,
+    bucket: Option<&str>,
+) -> Result<BTreeMap<String, Found>, ApiError> {
+    let mut runs = Runs::default();
+    let (instances, groups, placements, volumes, parameters) = tokio::try_join!(
+        self::instances(account, run),
+        security_groups(account, run),
+        placement_groups(account, run),
+        volumes(account, run),
+        parameters(account, run),
+    )?;
+    for instance in &instances {
+        if let Some((id, state)) = still_there(instance) {
+            runs.of_tags(instance.tags()).instances.insert(id, state);
+        }
+    }
+    for (id, tags) in groups {
+        runs.of_tags(&tags).security_groups.push(id);
+    }
+    for (name, tags) in placements {
+        runs.of_tags(&tags).placement_groups.push(name);
+    }
+    for (id, tags) in volumes {
+        runs.of_tags(&tags).volumes.push(id);
+    }
+    for parameter in parameters {
+        // /netbench/RUN/...
+        let name = parameter.name.unwrap_or_default();
+        if let Some(owner) = name.split('/').nth(2).map(str::to_owned) {
+            runs.of(&owner).parameters.push(name);
+        }
+    }
+    if let Some(bucket) = bucket {
+        for key in objects(account, bucket, &prefix_of(run)).await? {
+            // runs/RUN/...
+            if let Some(owner) = key.split('/').nth(1).map(str::to_owned) {
+                runs.of(&owner).objects.push(key);
+            }
+        }
+    }
+    Ok(runs.0)
+}
+
+/// Id and state of an instance, unless it is terminated.
+pub(crate) fn still_there(instance: &Instance) -> Option<(String, String)> {
+    let state = instance.state().and_then(|state| state.name());
+    let is_there = state != Some(&InstanceStateName::Terminated);
+    let state = state.map(ToString::to_string).unwrap_or_default();
+    is_there.then(|| (instance.instance_id().unwrap_or_default().to_owned(), state))
+}
+
+#[derive(Default)]
+struct Runs(BTreeMap<String, Found>);
+
+impl Runs {
+    fn of(&mut self, run: &str) -> &mut Found {
+        self.0.entry(run.to_owned()).or_default()
+    }
+
+    fn of_tags(&mut self, tags: &[Tag]) -> &mut Found {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let tags: BTreeMap<String, String> =
+            tags.iter().map(|tag| (text(tag.key()), text(tag.value()))).collect();
+        let found = self.of(tags.get(TAG_RUN).map_or("", String::as_str));
+        if found.tags.is_empty() {
+            found.tags = tags;
+        }
+        found
+    }
+}
+
+pub(crate) async fn security_groups(
+    account: &Account,
+    run: Option<&str>,
+) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.ec2.describe_security_groups().filters(filter(run)).max_results(PAGE);
+        let request = request.set_next_token(next);
+        let page = call("DescribeSecurityGroups", &what_of(run), request.send()).await?;
+        let groups = page.security_groups.unwrap_or_default().into_iter();
+        found
+            .extend(groups.map(|group| (group.group_id.unwrap_or_default(), group.tags.unwrap_or_default())));
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// All of them come at once (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribePlacementGroups.html>).
+pub(crate) async fn placement_groups(
+    account: &Account,
+    run: Option<&str>,
+) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
+    let request = account.ec2.describe_placement_groups().filters(filter(run));
+    let found = call("DescribePlacementGroups", &what_of(run), request.send()).await?;
+    let groups = found.placement_groups.unwrap_or_default().into_iter();
+    let there = groups.filter(|group| group.state().is_none_or(|state| state.as_str() != "deleted"));
+    Ok(there.map(|group| (group.group_name.unwrap_or_default(), group.tags.unwrap_or_default())).collect())
+}
+
+pub(crate) async fn volumes(
+    account: &Account,
+    run: Option<&str>,
+) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.ec2.describe_volumes().filters(filter(run)).max_results(500);
+        let page = call("DescribeVolumes", &what_of(run), request.set_next_token(next).send()).await?;
+        let volumes = page.volumes.unwrap_or_default().into_iter();
+        found.extend(
+            volumes.map(|volume| (volume.volume_id.unwrap_or_default(), volume.tags.unwrap_or_default())),
+        );
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+pub(crate) async fn parameters(
+    account: &Account,
+    run: Option<&str>,
+) -> Result<Vec<ParameterMetadata>, ApiError> {
+    let path = run.map_or_else(|| "/netbench".to_owned(), |run| format!("/netbench/{run}"));
+    let below = ParameterStringFilter::builder().key("Path").option("Recursive").values(&path).build();
+    let below = below.map_err(|_| ApiError::incomplete("DescribeParameters", &path, "filter"))?;
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.ssm.describe_parameters().parameter_filters(below.clone()).max_results(50);
+        let page = call("DescribeParameters", &path, request.set_next_token(next).send()).await?;
+        found.extend(page.parameters.unwrap_or_default());
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The keys in the bucket that begin with `prefix`; none if there is no such bucket.
+pub(crate) async fn objects(account: &Account, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
+    let (mut keys, mut next) = (Vec::new(), None);
+    loop {
+        let request = account.s3.list_objects_v2().bucket(bucket).prefix(prefix);
+        let what = format!("s3://{bucket}/{prefix}");
+        let page = match call("ListObjectsV2", &what, request.set_continuation_token(next).send()).await {
+            Ok(page) => page,
+            Err(error) if error.cause == Cause::NotFound => return Ok(keys),
+            Err(error) => return Err(error),
+        };
+        keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+        next = page.next_continuation_token;
+        if next.is_none() {
+            return Ok(keys);
+        }
+    }
+}
+
+fn filter(run: Option<&str>) -> Filter {
+    match run {
+        Some(run) => Filter::builder().name(format!("tag:{TAG_RUN}")).values(run).build(),
+        None => Filter::builder().name("tag-key").values(TAG_RUN).build(),
+    }
+}
+
+fn what_of(run: Option<&str>) -> String {
+    run.map_or_else(|| "all runs".to_owned(), |run| format!("run {run}"))
+}
+
+fn prefix_of(run: Option<&str>) -> String {
+    let parsed = run.and_then(|run| run.parse().ok());
+    parsed.map_or_else(|| "runs/".to_owned(), |run| RunNames::new(run).prefix())
+}

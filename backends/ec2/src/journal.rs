@@ -1,0 +1,163 @@
+//! What a run has created outside, written down and synced before each creation.
+//!
+//! `cloud.jsonl` in the run directory: one line for what is about to be created, and one for what came of it. A line
+//! that says only what was intended means that it may exist. What is not in it does not exist.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Name of the file in the run directory.
+pub const FILE: &str = "cloud.jsonl";
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Entry {
+    /// The run, and where it is.
+    Run {
+        /// Its name.
+        run: String,
+        /// The region.
+        region: String,
+        /// The bucket for its files.
+        bucket: String,
+    },
+    /// Something is about to be created.
+    Intent {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its name, or the token that finds it.
+        name: String,
+    },
+    /// It was created.
+    Created {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its name, or the token that finds it.
+        name: String,
+        /// What the service calls it.
+        ids: Vec<String>,
+    },
+    /// The audit at the end of a teardown found nothing of the run.
+    Gone,
+}
+
+/// Kinds of things that a run creates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// The hosts; the name is the client token of their launch.
+    Instances,
+    /// The security group.
+    SecurityGroup,
+    /// A placement group.
+    PlacementGroup,
+    /// The parameter with the key.
+    Parameter,
+    /// Files in the bucket; the name is what theirs begin with.
+    Objects,
+}
+
+/// The journal of one run.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// The journal cannot be kept, so nothing may be created.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be written, and what is not written there is not created: {source}", path.display())]
+pub struct JournalError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Journal {
+    /// Opens the journal in a run directory; it is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn open(directory: &Path) -> Result<Self, JournalError> {
+        let path = directory.join(FILE);
+        let opened = OpenOptions::new().append(true).create(true).open(&path);
+        // The name has to survive a crash as well as what is in the file.
+        let opened = opened.and_then(|file| File::open(directory)?.sync_all().map(|()| file));
+        match opened {
+            Ok(file) => Ok(Self { path, file: Mutex::new(file) }),
+            Err(source) => Err(JournalError { path, source }),
+        }
+    }
+
+    /// Adds a line; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        let mut line = serde_json::to_vec(entry).map_err(|error| self.error(error.into()))?;
+        line.push(b'\n');
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(|error| self.error(error))
+    }
+
+    /// Something is about to be created.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn intend(&self, kind: ResourceKind, name: &str) -> Result<(), JournalError> {
+        self.write(&Entry::Intent { kind, name: name.to_owned() })
+    }
+
+    /// It was created.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn created(&self, kind: ResourceKind, name: &str, ids: &[String]) -> Result<(), JournalError> {
+        self.write(&Entry::Created { kind, name: name.to_owned(), ids: ids.to_vec() })
+    }
+
+    fn error(&self, source: io::Error) -> JournalError {
+        JournalError { path: self.path.clone(), source }
+    }
+}
+
+/// The lines of a journal, as far as they are whole: the last one may have been cut by a crash, and what it would have
+/// told was not done.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read(directory: &Path) -> io::Result<Vec<Entry>> {
+    let text = std::fs::read_to_string(directory.join(FILE))?;
+    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_read_as_far_as_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        journal.intend(ResourceKind::SecurityGroup, "netbench-r").unwrap();
+        journal.created(ResourceKind::SecurityGroup, "netbench-r", &["sg-1".to_owned()]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(directory.path().join(FILE)).unwrap();
+        file.write_all(br#"{"what":"intent","kind":"inst"#).unwrap();
+        let kind = ResourceKind::SecurityGroup;
+        let expected = [
+            Entry::Intent { kind, name: "netbench-r".to_owned() },
+            Entry::Created { kind, name: "netbench-r".to_owned(), ids: vec!["sg-1".to_owned()] },
+        ];
+        assert_eq!(read(directory.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Journal::open(&directory.path().join("absent")).unwrap_err();
+        assert!(error.to_string().contains("cloud.jsonl cannot be written"), "{error}");
+    }
+}

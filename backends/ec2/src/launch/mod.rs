@@ -1,0 +1,125 @@
+//! The creation of what a run needs, each thing written to the journal before.
+
+mod instances;
+mod key;
+mod network;
+mod user_data;
+
+use crate::api::{Account, ApiError, DeadlinePassed};
+use crate::hosts::CloudHost;
+use crate::infrastructure::Infrastructure;
+use crate::journal::{Journal, JournalError};
+use crate::names::RunNames;
+use crate::plan::{Architecture, Kind, LaunchPlan};
+use crate::tags::Tags;
+use russula_proto::Key;
+use std::collections::BTreeMap;
+
+pub use key::read_key;
+
+/// The port on which workers listen for the coordinator.
+pub const CONTROL_PORT: u16 = 9000;
+
+/// What a launch needs to know beside the plan.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The image for each architecture of the plan.
+    pub images: BTreeMap<Architecture, String>,
+    /// Who may log in, if anybody.
+    pub key_pair: Option<String>,
+    /// From where the control port can be reached, as CIDR blocks.
+    pub control_cidrs: Vec<String>,
+    /// From where ssh can be reached, as CIDR blocks; none keeps it closed.
+    pub ssh_cidrs: Vec<String>,
+}
+
+/// Everything that is needed to create something for a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// Where.
+    pub account: &'a Account,
+    /// In what.
+    pub infrastructure: &'a Infrastructure,
+    /// Under which names.
+    pub names: &'a RunNames,
+    /// With which tags.
+    pub tags: &'a Tags,
+    /// What.
+    pub plan: &'a LaunchPlan,
+    /// How.
+    pub settings: &'a Settings,
+    /// What is to be written down before.
+    pub journal: &'a Journal,
+}
+
+/// Why there are no hosts.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The service says no.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What is about to be created cannot be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// No allowed zone has room.
+    #[error(
+        "there is no room for {what}: {}; allow other zones, take another instance type, or come back later",
+        tried.join("; ")
+    )]
+    NoCapacity {
+        /// What was to be launched.
+        what: String,
+        /// Each attempt with its answer.
+        tried: Vec<String>,
+    },
+    /// A host came to nothing before it was used.
+    #[error("the {group} {instance} is {state} instead of running: {reason}")]
+    Died {
+        /// Its group.
+        group: String,
+        /// Its id.
+        instance: String,
+        /// The state it is in.
+        state: String,
+        /// The service's word for it.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("{source}: {} of {expected} hosts run; {}", running, waiting.join(", "))]
+    Deadline {
+        /// Which deadline.
+        source: DeadlinePassed,
+        /// How many run.
+        running: usize,
+        /// How many are to run.
+        expected: usize,
+        /// The others, with their states.
+        waiting: Vec<String>,
+    },
+}
+
+impl Launch<'_> {
+    /// Creates everything and waits until all hosts run; `say` is told what is done.
+    ///
+    /// Whatever it returns, what it has created is found by its tags.
+    ///
+    /// # Errors
+    /// The first thing that went wrong.
+    pub async fn run(&self, key: &Key, say: &mut dyn FnMut(&str)) -> Result<Vec<CloudHost>, LaunchError> {
+        say("creating the security group and the key parameter");
+        let (group, ()) = tokio::try_join!(self.create_security_group(), self.put_key(key))?;
+        let mut launches = Vec::new();
+        for (nth, kind) in self.plan.kinds.iter().enumerate() {
+            say(&format!("launching {}", kind.describe()));
+            launches.push(self.launch_kind(nth, kind, &group));
+        }
+        let launched = instances::all_of(launches).await?;
+        say(&format!("waiting for {} hosts to run", self.plan.hosts()));
+        self.wait_until_running(launched).await
+    }
+
+    /// How errors and the journal name a launch.
+    fn describe(&self, kind: &Kind, zone: &str) -> String {
+        format!("{} in {zone}", kind.describe())
+    }
+}

@@ -1,0 +1,273 @@
+//! Giving back what a run has created: all of it, past every error, and an audit at the end.
+//!
+//! ```text
+//! terminate all hosts ──> wait until they are gone ──> placement groups, security groups, volumes ──┐
+//! parameters, files in the bucket ──────────────────────────────────────────────────────────────────┴─> audit
+//! ```
+
+use crate::api::{Account, ApiError, Cause, Pace, call};
+use crate::inventory::{self, Found};
+use crate::names::RunNames;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use futures_util::future::join_all;
+use std::time::Duration;
+
+/// For all hosts to be terminated.
+const TERMINATED_LIMIT: Duration = Duration::from_secs(600);
+
+/// For what the hosts have used to be let go by them, after that.
+const LET_GO_LIMIT: Duration = Duration::from_secs(120);
+
+/// Most hosts, or files, of one call.
+const AT_ONCE_MAX: usize = 1000;
+
+/// What a teardown needs to know beside the run's name.
+#[derive(Clone, Copy, Debug)]
+pub struct Teardown<'a> {
+    /// Where.
+    pub account: &'a Account,
+    /// Of which run.
+    pub names: &'a RunNames,
+    /// Where its files lie, if that is known.
+    pub bucket: Option<&'a str>,
+    /// Whether hosts may appear that nobody was told of: the answer to their launch was not heard.
+    pub is_in_doubt: bool,
+    /// Whether the copy of the report goes as well.
+    pub with_report: bool,
+}
+
+/// What a teardown has come to.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// What is still there.
+    pub found: Found,
+    /// What went wrong, in the order in which it did.
+    pub errors: Vec<String>,
+}
+
+impl Left {
+    /// Whether everything is gone for certain.
+    pub fn is_nothing(&self) -> bool {
+        self.found.is_empty() && self.errors.is_empty()
+    }
+
+    /// For the user: what is left, or why nobody knows.
+    pub fn describe(&self) -> Vec<String> {
+        let left = self.found.describe().into_iter().map(|what| format!("{what} is still there"));
+        left.chain(self.errors.iter().cloned()).collect()
+    }
+}
+
+impl Teardown<'_> {
+    /// Removes everything of the run and looks what is left. An error on the way ends nothing, and is told only if
+    /// something is left at the end, or nobody can know.
+    pub async fn run(&self, say: &mut dyn FnMut(&str)) -> Left {
+        let mut errors = Vec::new();
+        say("terminating the hosts");
+        let (compute, storage) = tokio::join!(self.remove_compute(), self.remove_storage());
+        errors.extend(compute);
+        errors.extend(storage);
+        say("looking for what is left");
+        match self.audit().await {
+            Ok(found) if found.is_empty() => Left::default(),
+            Ok(found) => Left { found, errors },
+            Err(error) => {
+                errors.push(format!("nobody knows what is left: {error}"));
+                Left { found: Found::default(), errors }
+            }
+        }
+    }
+
+    /// Terminates the hosts and waits for nothing; for whoever is in a hurry.
+    ///
+    /// # Errors
+    /// If they cannot be found or terminated.
+    pub async fn terminate(&self) -> Result<Found, ApiError> {
+        self.terminate_hosts().await?;
+        self.look().await
+    }
+
+    async fn look(&self) -> Result<Found, ApiError> {
+        let mut runs = inventory::find(self.account, Some(self.names.run().as_str()), self.bucket).await?;
+        Ok(runs.remove(self.names.run().as_str()).unwrap_or_default())
+    }
+
+    /// What is there at the end. What was created a moment ago may not be seen at once, so after a launch without an
+    /// answer it is looked for more than once.
+    async fn audit(&self) -> Result<Found, ApiError> {
+        let found = self.look().await?;
+        if !self.is_in_doubt || !found.is_empty() {
+            return Ok(found);
+        }
+        let mut pace = Pace::new("late hosts", LET_GO_LIMIT / 4, self.account.poll_interval);
+        while pace.wait().await.is_ok() {
+            let found = self.look().await?;
+            if !found.is_empty() {
+                let _ = Box::pin(self.remove_compute()).await;
+                return self.look().await;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Hosts first, since they use the rest.
+    async fn remove_compute(&self) -> Vec<String> {
+        let hosts = self.terminate_and_wait().await;
+        let kinds = [Kind::SecurityGroup, Kind::PlacementGroup, Kind::Volume];
+        let others = join_all(kinds.map(|kind| self.remove_all(kind))).await;
+        hosts.err().into_iter().chain(others.into_iter().flatten()).collect()
+    }
+
+    async fn terminate_and_wait(&self) -> Result<(), String> {
+        let mut pace = Pace::new("hosts terminated", TERMINATED_LIMIT, self.account.poll_interval);
+        loop {
+            let problem = match self.terminate_hosts().await {
+                Ok(left) if left.is_empty() => return Ok(()),
+                Ok(left) => format!("{} are still there", left.join(", ")),
+                Err(error) if is_passing(error.cause) => error.to_string(),
+                Err(error) => return Err(error.to_string()),
+            };
+            pace.wait().await.map_err(|passed| format!("{passed}: {problem}"))?;
+        }
+    }
+
+    /// Terminates the hosts that are not terminating yet; returns all that are not terminated.
+    async fn terminate_hosts(&self) -> Result<Vec<String>, ApiError> {
+        let instances = inventory::instances(self.account, Some(self.names.run().as_str())).await?;
+        let left: Vec<(String, String)> = instances.iter().filter_map(inventory::still_there).collect();
+        let there = left.iter().filter(|(_, state)| state != "shutting-down").map(|(id, _)| id.clone());
+        let there: Vec<String> = there.collect();
+        for ids in there.chunks(AT_ONCE_MAX) {
+            let request = self.account.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
+            call("TerminateInstances", &ids.join(", "), request.send()).await?;
+        }
+        Ok(left.into_iter().map(|(id, _)| id).collect())
+    }
+
+    async fn remove_all(&self, kind: Kind) -> Vec<String> {
+        let run = Some(self.names.run().as_str());
+        let found = match kind {
+            Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
+            Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
+            Kind::Volume => inventory::volumes(self.account, run).await,
+        };
+        match found {
+            Ok(found) => {
+                let removals = found.iter().map(|(id, _)| self.remove(kind, id));
+                join_all(removals).await.into_iter().filter_map(Result::err).collect()
+            }
+            Err(error) => vec![error.to_string()],
+        }
+    }
+
+    /// Removes one thing; what still uses it may need a moment to let it go.
+    async fn remove(&self, kind: Kind, id: &str) -> Result<(), String> {
+        let mut pace = Pace::new(kind.deadline(), LET_GO_LIMIT, self.account.poll_interval);
+        let ec2 = &self.account.ec2;
+        loop {
+            let removed = match kind {
+                Kind::SecurityGroup => {
+                    let request = ec2.delete_security_group().group_id(id);
+                    call("DeleteSecurityGroup", id, request.send()).await.map(drop)
+                }
+                Kind::PlacementGroup => {
+                    let request = ec2.delete_placement_group().group_name(id);
+                    call("DeletePlacementGroup", id, request.send()).await.map(drop)
+                }
+                Kind::Volume => {
+                    let request = ec2.delete_volume().volume_id(id);
+                    call("DeleteVolume", id, request.send()).await.map(drop)
+                }
+            };
+            match removed {
+                Ok(()) => return Ok(()),
+                Err(error) if error.cause == Cause::NotFound => return Ok(()),
+                Err(error) if is_passing(error.cause) => {
+                    pace.wait().await.map_err(|passed| format!("{passed}: {error}"))?;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    async fn remove_storage(&self) -> Vec<String> {
+        let prefix = self.names.prefix();
+        let report = self.names.report_prefix();
+        let mut prefixes = vec![prefix];
+        prefixes.extend(self.with_report.then_some(report));
+        let mut errors = Vec::new();
+        if let Some(bucket) = self.bucket {
+            for prefix in prefixes {
+                errors.extend(remove_objects(self.account, bucket, &prefix).await.err());
+            }
+        }
+        errors.extend(self.remove_parameters().await.err().map(|error| error.to_string()));
+        errors
+    }
+
+    async fn remove_parameters(&self) -> Result<(), ApiError> {
+        let parameters = inventory::parameters(self.account, Some(self.names.run().as_str())).await?;
+        let names: Vec<String> = parameters.into_iter().filter_map(|parameter| parameter.name).collect();
+        // So many fit into one call.
+        for names in names.chunks(10) {
+            let request = self.account.ssm.delete_parameters().set_names(Some(names.to_vec()));
+            call("DeleteParameters", &names.join(", "), request.send()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes the files whose keys begin with `prefix`.
+///
+/// # Errors
+/// The first that cannot be removed, in words.
+pub(crate) async fn remove_objects(account: &Account, bucket: &str, prefix: &str) -> Result<(), String> {
+    let keys = inventory::objects(account, bucket, prefix).await.map_err(|error| error.to_string())?;
+    for keys in keys.chunks(AT_ONCE_MAX) {
+        let identifier = |key: &String| ObjectIdentifier::builder().key(key).build();
+        let objects: Result<Vec<_>, _> = keys.iter().map(identifier).collect();
+        let delete = Delete::builder().set_objects(objects.ok()).quiet(true).build();
+        let delete = delete.map_err(|error| error.to_string())?;
+        let what = format!("s3://{bucket}/{prefix}");
+        let request = account.s3.delete_objects().bucket(bucket).delete(delete);
+        let removed =
+            call("DeleteObjects", &what, request.send()).await.map_err(|error| error.to_string())?;
+        if let Some(error) = removed.errors().first() {
+            let text = |text: Option<&str>| text.unwrap_or("?").to_owned();
+            return Err(format!("{} cannot be removed: {}", text(error.key()), text(error.message())));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    SecurityGroup,
+    PlacementGroup,
+    Volume,
+}
+
+impl Kind {
+    fn deadline(self) -> &'static str {
+        match self {
+            Self::SecurityGroup => "security group unused",
+            Self::PlacementGroup => "placement group unused",
+            Self::Volume => "volume unused",
+        }
+    }
+}
+
+/// Whether it may be gone a moment later.
+fn is_passing(cause: Cause) -> bool {
+    match cause {
+        Cause::InUse | Cause::Throttled | Cause::Unreachable => true,
+        Cause::Capacity
+        | Cause::Quota
+        | Cause::Permission
+        | Cause::NotFound
+        | Cause::Exists
+        | Cause::Invalid
+        | Cause::DryRun
+        | Cause::Other => false,
+    }
+}

@@ -1,0 +1,183 @@
+//! What `runner ec2` is told, on the command line or in a file.
+
+use crate::command::options::RunOptions;
+use crate::command::programs::ProgramOptions;
+use clap::{Args, ValueEnum};
+use ec2::plan::Placement;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the account is.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(super) struct AccountArgs {
+    /// AWS region [default: that of the environment or of the profile]
+    #[arg(long, value_name = "NAME")]
+    pub(super) region: Option<String>,
+
+    /// AWS profile [default: that of the environment]
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
+    /// CloudFormation stack with the network, the bucket and the role that runs need (`runner ec2 setup` makes it)
+    #[arg(long, value_name = "NAME", default_value = "netbench")]
+    pub(super) stack: String,
+
+    /// Time between two looks at something that takes its time; looks get rarer
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::durations::parse_limit)]
+    pub(super) poll_interval: Duration,
+}
+
+/// Options of a run on EC2.
+///
+/// Each server and client of the scenario is an instance. Everything that the run creates is given back at its end,
+/// whatever happens, and the instances end by themselves after --ttl.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(super) struct Ec2Run {
+    /// The scenario file; s2n-netbench-scenarios makes them
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(super) scenario: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) run: RunOptions,
+
+    #[command(flatten)]
+    pub(super) programs: ProgramOptions,
+
+    /// The worker for the hosts: a `runner` or `russula-worker` for their architecture [default: this program]
+    #[arg(long, value_name = "FILE")]
+    pub(super) worker: Option<PathBuf>,
+
+    /// Use the infrastructure that the CDK of the original netbench orchestrator made, as it wrote it into this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) cdk_config_file: Option<PathBuf>,
+
+    /// Zones of the servers: one for all, or one for each in order [default: any zone with room]
+    #[arg(long, value_name = "ZONE", value_delimiter = ',')]
+    pub(super) server_az: Vec<String>,
+
+    /// Zones of the clients, likewise
+    #[arg(long, value_name = "ZONE", value_delimiter = ',')]
+    pub(super) client_az: Vec<String>,
+
+    /// How servers are placed on hardware
+    #[arg(long, value_enum, default_value_t = PlacementArg::Unspecified)]
+    pub(super) server_placement: PlacementArg,
+
+    /// How clients are placed on hardware
+    #[arg(long, value_enum, default_value_t = PlacementArg::Unspecified)]
+    pub(super) client_placement: PlacementArg,
+
+    /// Instance type of all hosts
+    #[arg(long, value_name = "TYPE", default_value = "c6i.4xlarge")]
+    pub(super) instance_type: String,
+
+    /// Instance type of the servers [default: --instance-type]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) server_instance_type: Option<String>,
+
+    /// Instance type of the clients [default: --instance-type]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) client_instance_type: Option<String>,
+
+    /// Image of all hosts [default: the newest Amazon Linux 2023 for the architecture of their type]
+    #[arg(long, value_name = "ID")]
+    pub(super) ami: Option<String>,
+
+    /// Key pair for ssh; it has to exist
+    #[arg(long, value_name = "NAME")]
+    pub(super) key_pair: Option<String>,
+
+    /// Try spare capacity first, which is cheaper and can be taken away
+    #[arg(long)]
+    pub(super) spot: bool,
+
+    /// How long the hosts may live at most, whatever becomes of this program
+    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = parse_ttl)]
+    pub(super) ttl: Duration,
+
+    /// Leave everything there at the end, until --ttl; `runner ec2 destroy` removes it
+    #[arg(long)]
+    pub(super) keep: bool,
+
+    /// From where the workers can be reached, as a CIDR block; may be repeated [default: this machine's public address]
+    #[arg(long, value_name = "CIDR", value_parser = parse_cidr)]
+    pub(super) allow_cidr: Vec<String>,
+
+    /// From where ssh is open, as a CIDR block; may be repeated [default: nowhere]
+    #[arg(long, value_name = "CIDR", value_parser = parse_cidr)]
+    pub(super) ssh_cidr: Vec<String>,
+
+    /// Say what would be created, check the permissions, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Take options from this TOML file; its keys are the names of the options, and those given here win
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// How the hosts of a group are placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(super) enum PlacementArg {
+    /// Close together in one zone
+    Cluster,
+    /// Each on hardware of its own; at most seven in a zone
+    Spread,
+    /// In partitions that share no hardware
+    Partition,
+    /// Wherever there is room
+    Unspecified,
+}
+
+impl From<PlacementArg> for Placement {
+    fn from(placement: PlacementArg) -> Self {
+        match placement {
+            PlacementArg::Cluster => Self::Cluster,
+            PlacementArg::Spread => Self::Spread,
+            PlacementArg::Partition => Self::Partition,
+            PlacementArg::Unspecified => Self::Unspecified,
+        }
+    }
+}
+
+/// A life of ten minutes, which a launch alone may take, to seven days, which a link to a file lasts at most.
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_secs(600)..=Duration::from_secs(7 * 24 * 3600);
+    let ttl = backends::durations::parse_limit(text)?;
+    if range.contains(&ttl) { Ok(ttl) } else { Err("expected a duration from 10m to 7days".into()) }
+}
+
+/// An IPv4 block such as `203.0.113.7/32`, which may not be everything.
+fn parse_cidr(text: &str) -> Result<String, String> {
+    let expected = "expected an IPv4 block such as 203.0.113.7/32";
+    let (address, length) = text.split_once('/').ok_or(expected)?;
+    let _: std::net::Ipv4Addr = address.parse().map_err(|_| expected)?;
+    match length.parse::<u8>() {
+        Ok(0) => Err("the whole internet is not allowed; name the block that is meant".into()),
+        Ok(1..=32) => Ok(text.to_owned()),
+        Ok(33..) | Err(_) => Err(expected.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_one_of_ipv4_and_not_everything() {
+        assert_eq!(parse_cidr("203.0.113.7/32").as_deref(), Ok("203.0.113.7/32"));
+        for wrong in ["", "203.0.113.7", "203.0.113/24", "203.0.113.7/33", "::1/128", "a/8", "1.2.3.4/-1"] {
+            assert!(parse_cidr(wrong).unwrap_err().starts_with("expected an IPv4 block"), "{wrong}");
+        }
+        assert!(parse_cidr("0.0.0.0/0").unwrap_err().contains("whole internet"));
+    }
+
+    #[test]
+    fn a_host_lives_long_enough_and_not_for_ever() {
+        assert_eq!(parse_ttl("90m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["5m", "8days", "soon", "0"] {
+            assert!(parse_ttl(wrong).is_err(), "{wrong}");
+        }
+    }
+}
