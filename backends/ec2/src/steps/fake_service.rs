@@ -1,6 +1,7 @@
 //! A service on a loopback port that answers as a test wants, so that requests and answers are real HTTP.
 
 use crate::api::Account;
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -92,6 +93,7 @@ impl FakeService {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-east-1"))
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
             .endpoint_url(format!("http://{}", self.address))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();

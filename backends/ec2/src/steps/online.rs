@@ -26,16 +26,19 @@ pub async fn wait_online(
     cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
     let mut missing: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
+    let mut unanswered = None;
     let waiting = async {
         while !missing.is_empty() {
             match online(account, names).await {
                 Ok(online) => {
+                    unanswered = None;
                     missing = hosts.iter().map(|host| host.instance.as_str()).collect();
                     missing.retain(|instance| !online.contains(*instance));
                 }
                 // The deadline ends it if this does not pass.
                 Err(error) if matches!(error.cause, Cause::Throttled | Cause::Unreachable) => {
                     tracing::warn!("{error}; looking again");
+                    unanswered = Some(error);
                 }
                 Err(source) => {
                     return Err(StepError::Api { what: REACHABLE.name.to_owned(), source: Box::new(source) });
@@ -52,11 +55,15 @@ pub async fn wait_online(
         () = cancel => return Err(StepError::Cancelled("waiting until hosts are reachable by SSM".to_owned())),
         ended = tokio::time::timeout(deadline.limit, waiting) => ended,
     };
-    ended.unwrap_or_else(|_| {
-        let missing = hosts.iter().filter(|host| missing.contains(host.instance.as_str()));
-        let missing = missing.map(label).collect();
-        Err(StepError::Unreachable { deadline, missing, hosts: hosts.len() })
-    })
+    if let Ok(ended) = ended {
+        return ended;
+    }
+    if let Some(source) = unanswered {
+        return Err(StepError::Api { what: deadline.name.to_owned(), source: Box::new(source) });
+    }
+    let missing = hosts.iter().filter(|host| missing.contains(host.instance.as_str()));
+    let missing = missing.map(label).collect();
+    Err(StepError::Unreachable { deadline, missing, hosts: hosts.len() })
 }
 
 async fn online(account: &Account, names: &RunNames) -> Result<BTreeSet<String>, ApiError> {

@@ -41,6 +41,7 @@ until grep -q '^listening on ' worker.stdout; do
     fi
     if ((SECONDS >= give_up_at)); then
         kill -KILL -- "-$pid" || true
+        wait "$pid" || true
         tail -n 20 "$worker_log"
         die "the worker does not listen on $address:$CONTROL_PORT within $LISTEN_LIMIT_S s"
     fi

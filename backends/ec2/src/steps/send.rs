@@ -9,6 +9,7 @@ use super::watch::StepTarget;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::{RunNames, TAG_GROUP, TAG_RUN};
 use aws_sdk_ssm::config::retry::RetryConfig;
+use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::operation::send_command::builders::SendCommandFluentBuilder;
 use aws_sdk_ssm::types::{CloudWatchOutputConfig, Target};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,8 +17,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How often it is tried.
 const TRIES: u32 = 6;
 
+/// For one try: all of them are over before the shortest deadline of a step, so that it is told which call failed.
+const TRY_LIMIT: Duration = Duration::from_secs(15);
+
 /// Longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The newest commands of the account, fifty a page, among which a lost one is looked for.
 const PAGES_MAX: usize = 4;
@@ -47,7 +51,9 @@ impl Order<'_> {
         let mut pause = self.account.poll_interval;
         let mut tried = 1;
         loop {
-            let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
+            let once = aws_sdk_ssm::config::Builder::new()
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(TimeoutConfig::builder().operation_timeout(TRY_LIMIT).build());
             let request = self.request(&comment).customize().config_override(once);
             let error = match call("SendCommand", &resource, request.send()).await {
                 Ok(sent) => {

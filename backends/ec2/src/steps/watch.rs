@@ -224,6 +224,10 @@ impl Watch<'_> {
 
     /// Who has not ended when the deadline passes: all, if the service does not even answer that.
     async fn hanging(&self, deadline: Deadline) -> StepError {
+        if self.command.get().is_none() {
+            let missing = self.hosts.iter().map(|host| label(host)).collect();
+            return StepError::NotSent { step: self.order.step, missing, hosts: self.hosts.len() };
+        }
         let invocations = tokio::time::timeout(AFTERWARDS, self.invocations()).await;
         let invocations = invocations.unwrap_or(Ok(Vec::new())).unwrap_or_default();
         self.cancel_command().await;

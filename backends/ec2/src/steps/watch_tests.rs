@@ -301,3 +301,13 @@ async fn hosts_that_never_come_online_are_named() {
     let expected = "deadline \"hosts reachable by SSM\" (0 s) has passed for 1 of 2 hosts: client-0 (i-1);";
     assert!(error.starts_with(expected), "{error}");
 }
+
+#[tokio::test]
+async fn a_service_that_never_answers_is_named_instead_of_the_hosts() {
+    let service = FakeService::start(|_: &Request| Reply::Lost);
+    let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(2) };
+    let error = wait_online(&service.account(), &example().names, &hosts(2), limit, pending()).await;
+    let error = error.unwrap_err().to_string();
+    let expected = "hosts reachable by SSM: DescribeInstanceInformation of the hosts of run ";
+    assert!(error.starts_with(expected), "{error}");
+}
