@@ -9,6 +9,9 @@ from typing import Any
 from .operations import Asked
 
 KINDS = ("error", "throttle", "lost_reply", "slow", "refuse_connection")
+Answer = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, headers, body."""
+
 KEYS = {"operation", "nth", "every", "kind", "code", "status", "message", "delay_ms", "close"}
 
 
@@ -53,8 +56,8 @@ def fault(given: dict[str, Any]) -> Fault:
     return Fault(**given)
 
 
-def error_answer(asked: Asked, code: str, status: int, message: str) -> tuple[str, list[tuple[str, str]], bytes]:
-    """An error as the service of the request would write it: status line, headers, body."""
+def error_answer(asked: Asked, code: str, status: int, message: str) -> Answer:
+    """An error as the service of the request would write it."""
     text = message.replace("&", "&amp;").replace("<", "&lt;")
     kind = "text/xml"
     if asked.protocol == "json":
@@ -75,7 +78,7 @@ def error_answer(asked: Asked, code: str, status: int, message: str) -> tuple[st
     return f"{status} Fault", [("Content-Type", kind)], body.encode()
 
 
-def throttle_answer(asked: Asked) -> tuple[str, list[tuple[str, str]], bytes]:
+def throttle_answer(asked: Asked) -> Answer:
     """Each family of services has its own way to say: too often."""
     codes = {
         "ec2": ("RequestLimitExceeded", 503),

@@ -17,6 +17,8 @@ from .model_check import violations
 from .operations import Asked, understand
 from .world import World
 
+NO_OPERATION = ("InvalidAction", 400, "The action is not valid for this service.")
+
 LOG_MAX = 100_000
 """Requests that are remembered; a run makes some thousands."""
 
@@ -36,21 +38,27 @@ class Gateway:
         self.faults: list[Fault] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = _body(environ)
+        if environ.get("PATH_INFO", "").startswith("/_cloud/"):
+            return self.admin(environ, start_response, body)
+        asked = understand(environ, body)
+        wrong = violations(asked)
+        struck = self._note(asked, wrong, environ)
+        if struck is None and asked.model is None and asked.operation != "Unknown":
+            return _send(environ, start_response, faults.error_answer(asked, *NO_OPERATION))
         try:
-            body = _body(environ)
-            if environ.get("PATH_INFO", "").startswith("/_cloud/"):
-                return self.admin(environ, start_response, body)
-            asked = understand(environ, body)
-            struck = self._note(asked, environ)
             return self._answer(asked, struck, environ, start_response)
         except Exception as error:
+            if wrong:
+                # moto stumbles where the service refuses.
+                answer = faults.error_answer(asked, "ValidationException", 400, "; ".join(wrong))
+                return _send(environ, start_response, answer)
             # moto's missing operations end here; an HTML page would only hide what is missing.
             traceback.print_exc()
-            start_response("501 Not Implemented", [("Content-Type", "text/plain")])
-            return [f"emulated cloud: {type(error).__name__}: {error}\n".encode()]
+            message = f"emulated cloud: {type(error).__name__}: {error}"
+            return _send(environ, start_response, faults.error_answer(asked, "NotImplemented", 501, message))
 
-    def _note(self, asked: Asked, environ: dict[str, Any]) -> Fault | None:
-        found = violations(asked)
+    def _note(self, asked: Asked, wrong: list[str], environ: dict[str, Any]) -> Fault | None:
         with self.lock:
             number = sum(self.counters.values())
             self.counters[asked.name] = self.counters.get(asked.name, 0) + 1
@@ -64,8 +72,8 @@ class Gateway:
             }
             if len(self.requests) < LOG_MAX:
                 self.requests.append(entry)
-            if found:
-                self.violations.append({**entry, "violations": found})
+            if wrong:
+                self.violations.append({**entry, "violations": wrong})
         return struck[0] if struck else None
 
     def _answer(
@@ -85,11 +93,9 @@ class Gateway:
             start_response("500 Internal Server Error", [("Content-Length", "0")])
             return []
         if struck.kind == "throttle":
-            status, headers, body = faults.throttle_answer(asked)
-        else:
-            status, headers, body = faults.error_answer(asked, struck.code, struck.status, struck.message)
-        start_response(status, [*headers, ("Content-Length", str(len(body)))])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+            return _send(environ, start_response, faults.throttle_answer(asked))
+        answer = faults.error_answer(asked, struck.code, struck.status, struck.message)
+        return _send(environ, start_response, answer)
 
     def _carry_out(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """One request at a time: moto is not made for several threads."""
@@ -117,6 +123,12 @@ def _body(environ: dict[str, Any]) -> bytes:
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input_terminated"] = True
     return body
+
+
+def _send(environ: dict[str, Any], start_response: Any, answer: faults.Answer) -> Iterable[bytes]:
+    status, headers, body = answer
+    start_response(status, [*headers, ("Content-Length", str(len(body)))])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def _close(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -38,7 +38,7 @@ class CloudTest(unittest.TestCase):
         cls.url = line.split()[-1]
         cls.addClassCleanup(cls.stop)
         session = boto3.Session("test", "test", region_name=cls.REGION)
-        config = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=30)
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30)
 
         def client(name: str) -> Any:
             return session.client(name, endpoint_url=cls.url, config=config)

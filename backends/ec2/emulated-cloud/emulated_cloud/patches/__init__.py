@@ -34,7 +34,8 @@ def add(owner: Any, name: str, new: Any) -> None:
 
 def install() -> None:
     """Makes all changes. The world has begun, and no request has been served."""
-    from . import addresses, agents, commands, instances, placement_groups, quotas, security_groups, stacks
+    from . import addresses, agents, buckets, commands, instances, placement_groups, quotas, security_groups, stacks
 
-    for patch in (addresses, instances, placement_groups, security_groups, agents, commands, quotas, stacks):
+    subjects = (addresses, instances, placement_groups, security_groups, agents, commands, quotas, buckets, stacks)
+    for patch in subjects:
         patch.install()

@@ -10,7 +10,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.internet_gateways import InternetGateway
 from moto.ec2.models.route_tables import Route, RouteTable
-from moto.ec2.models.subnets import SubnetBackend, SubnetRouteTableAssociation
+from moto.ec2.models.subnets import Subnet, SubnetBackend, SubnetRouteTableAssociation
 from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
 
 from . import existing, replace
@@ -25,10 +25,25 @@ def install() -> None:
     SubnetRouteTableAssociation.delete = _delete_association
     InternetGateway.delete = _delete_internet_gateway
     VPCGatewayAttachment.delete = _delete_attachment
+    for owner in (InternetGateway, RouteTable, Subnet):
+        create = existing(owner, "create_from_cloudformation_json")
+        replace(owner, "create_from_cloudformation_json", _make_create(create))
     existing(ResourceMap, "delete")
     replace(SubnetBackend, "delete_subnet", _make_delete_subnet(existing(SubnetBackend, "delete_subnet")))
     delete = _make_delete_stack(existing(CloudFormationBackend, "delete_stack"))
     replace(CloudFormationBackend, "delete_stack", delete)
+
+
+def _make_create(create: Any) -> Any:
+    def patched(cls: Any, resource_name: str, cloudformation_json: Any, *more: Any, **keywords: Any) -> Any:
+        made = create(resource_name, cloudformation_json, *more, **keywords)
+        properties = cloudformation_json.get("Properties") or {}
+        made.add_tags({tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])})
+        if "MapPublicIpOnLaunch" in properties:
+            made.map_public_ip_on_launch = str(properties["MapPublicIpOnLaunch"]).lower() == "true"
+        return made
+
+    return classmethod(patched)
 
 
 def _make_delete_stack(delete: Any) -> Any:
