@@ -68,9 +68,8 @@ class Command:
             if not instances or invocation.host.id in instances:
                 invocation.cancel()
 
-    def has_ended(self, invocation: Invocation) -> None:
+    def has_ended(self) -> None:
         """An invocation makes room for others; not at once, since it may be in the middle of `pump`."""
-        del invocation
         self.world.schedule.after(0, self.pump)
 
     def _give_up(self) -> None:

@@ -14,10 +14,11 @@ from . import faults
 from .admin import Admin
 from .faults import Fault
 from .model_check import violations
-from .operations import Asked, understand
+from .operations import Asked, regions, understand
 from .world import World
 
 NO_OPERATION = ("InvalidAction", 400, "The action is not valid for this service.")
+NO_REGION = ("SignatureDoesNotMatch", 403, "Credential should be scoped to a valid region.")
 
 LOG_MAX = 100_000
 """Requests that are remembered; a run makes some thousands."""
@@ -46,6 +47,8 @@ class Gateway:
         struck = self._note(asked, wrong, environ)
         if struck is None and asked.model is None and asked.operation != "Unknown":
             return _send(environ, start_response, faults.error_answer(asked, *NO_OPERATION))
+        if asked.region and asked.region not in regions():
+            return _send(environ, start_response, faults.error_answer(asked, *NO_REGION))
         try:
             return self._answer(asked, struck, environ, start_response)
         except Exception as error:

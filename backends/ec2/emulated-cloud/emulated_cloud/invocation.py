@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import processes
 from .host import Host
+from .log_output import publish
 
 if TYPE_CHECKING:
     from .command import Command
@@ -119,7 +120,11 @@ class Invocation:
     def _end(self, state: tuple[str, str], code: int) -> None:
         self.state, self.code = state, code
         self.ended = datetime.datetime.now(datetime.timezone.utc)
-        self.command.has_ended(self)
+        if not self.host.is_dead:
+            config = self.command.asked.get("CloudWatchOutputConfig") or {}
+            prefix = f"{self.command.id}/{self.host.id}"
+            publish(self.host.region, config, prefix, {"stdout": self.stdout, "stderr": self.stderr})
+        self.command.has_ended()
 
 
 def _drain(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

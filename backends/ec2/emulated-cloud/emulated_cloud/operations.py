@@ -15,6 +15,9 @@ SIGNING_NAMES = {"servicequotas": "service-quotas", "monitoring": "cloudwatch"}
 """Services whose name in a signature is not that of their model."""
 
 
+PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
+
+
 @dataclass
 class Asked:
     """One request, as far as it could be understood."""
@@ -25,6 +28,7 @@ class Asked:
     parameters: dict[str, Any] = field(default_factory=dict)
     model: OperationModel | None = None
     problem: str | None = None
+    region: str = ""
 
     @property
     def name(self) -> str:
@@ -40,11 +44,11 @@ def service_model(service: str) -> ServiceModel:
 
 def understand(environ: dict[str, Any], body: bytes) -> Asked:
     """Never raises: what cannot be understood is a problem in the answer."""
-    service = _service(environ)
+    service, region = _scope(environ)
     try:
         model = service_model(service)
     except Exception:
-        return Asked(service, "Unknown", "unknown", problem=f"botocore knows no service {service}")
+        return Asked(service, "Unknown", "unknown", region=region, problem=f"botocore knows no service {service}")
     protocol = model.metadata["protocol"]
     if protocol in ("query", "ec2"):
         asked = _from_form(environ, body, service, protocol)
@@ -52,6 +56,7 @@ def understand(environ: dict[str, Any], body: bytes) -> Asked:
         asked = _from_json(environ, body, service)
     else:
         asked = _from_path(environ, service, protocol, model)
+    asked.region = region
     if asked.problem is None:
         if asked.operation in model.operation_names:
             asked.model = model.operation_model(asked.operation)
@@ -65,14 +70,21 @@ def query_of(environ: dict[str, Any]) -> dict[str, str]:
     return dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
 
 
-def _service(environ: dict[str, Any]) -> str:
-    """By the scope of the signature; what is not signed is a presigned or public request to S3."""
+@functools.cache
+def regions() -> frozenset[str]:
+    """All that there are."""
+    session = botocore.session.get_session()
+    return frozenset(name for kind in PARTITIONS for name in session.get_available_regions("ec2", kind))
+
+
+def _scope(environ: dict[str, Any]) -> tuple[str, str]:
+    """Service and region of the signature; what is not signed is a public request to S3."""
     authorization = environ.get("HTTP_AUTHORIZATION", "")
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     if len(scope) < 5:
         scope = query_of(environ).get("X-Amz-Credential", "").split("/")
-    name = scope[3] if len(scope) >= 5 else "s3"
-    return SIGNING_NAMES.get(name, name)
+    region, name = (scope[2], scope[3]) if len(scope) >= 5 else ("", "s3")
+    return SIGNING_NAMES.get(name, name), region
 
 
 def _from_form(environ: dict[str, Any], body: bytes, service: str, protocol: str) -> Asked:

@@ -149,6 +149,15 @@ class Commands(CloudTest):
         self.assertTrue(result["StandardOutputContent"].startswith(f"{self.directory(host)}/here\n"))
         self.assertEqual(len(result["StandardOutputContent"]), 24_000)
 
+    def test_output_goes_to_the_log_group_when_asked(self) -> None:
+        host = self.hosts()[0]
+        config = {"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": "/netbench"}
+        command = self.send([host], "echo logged", CloudWatchOutputConfig=config)
+        self.result(command, host)
+        stream = f"{command}/{host}/aws-runShellScript/stdout"
+        events = self.client("logs").get_log_events(logGroupName="/netbench", logStreamName=stream)["events"]
+        self.assertEqual([event["message"] for event in events], ["logged\n"])
+
     def test_no_more_at_once_than_asked_and_an_end_after_errors(self) -> None:
         ids = self.hosts(3)
         command = self.send(ids, "exit 1", MaxConcurrency="1", MaxErrors="0")

@@ -7,10 +7,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import boto3
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from .cloud import CloudTest, code_of
+
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 class Gateway(CloudTest):
@@ -140,6 +143,13 @@ class Gateway(CloudTest):
         begun = time.monotonic()
         self.ec2.describe_vpcs()
         self.assertGreaterEqual(time.monotonic() - begun, 0.3)
+
+    def test_a_region_that_does_not_exist(self) -> None:
+        client = boto3.client("ec2", "us-nowhere-9", endpoint_url=self.url, **KEYS)
+        with self.assertRaises(ClientError) as error:
+            client.describe_vpcs()
+        self.assertIn("valid region", str(error.exception))
+        self.assertTrue(boto3.client("ec2", "eu-west-1", endpoint_url=self.url, **KEYS).describe_vpcs()["Vpcs"])
 
     def test_mistakes_of_a_test_are_refused(self) -> None:
         for given in ([{"operation": "x", "kind": "nothing"}], [{"kind": "slow"}], {}, [{"oops": 1}]):
