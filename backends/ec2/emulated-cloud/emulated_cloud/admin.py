@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import faults
 from .left import left
-from .operations import query_of
+from .operations import CALLER, HOST, query_of
 from .world import World
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Admin:
             status, answer = "404 Not Found", {"error": str(error)}
         except ValueError as error:
             status, answer = "400 Bad Request", {"error": str(error)}
+        except Exception as error:
+            traceback.print_exc()
+            status, answer = "500 Internal Server Error", {"error": repr(error)}
         text = json.dumps(answer, default=str, indent=1).encode() + b"\n"
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
         return [text]
@@ -51,13 +55,16 @@ class Admin:
             with self.world.lock:
                 return self._host(path[1], "/".join(path[2:]), query)
         with self.gateway.lock:
-            return self._of_gateway(method, path, body)
+            return self._of_gateway(method, path, query, body)
 
-    def _of_gateway(self, method: str, path: list[str], body: bytes) -> Any:
+    def _of_gateway(self, method: str, path: list[str], query: dict[str, str], body: bytes) -> Any:
         gateway = self.gateway
         if method == "GET":
             if path == ["counters"]:
-                return dict(sorted(gateway.counters.items()))
+                origin = query.get("origin", CALLER)
+                if origin not in gateway.counters:
+                    raise ValueError(f"origin should be one of {sorted(gateway.counters)}")
+                return dict(sorted(gateway.counters[origin].items()))
             if path == ["violations"]:
                 return gateway.violations
             if path == ["requests"]:
@@ -72,7 +79,8 @@ class Admin:
                 gateway.faults = [faults.fault(one) for one in given]
                 return [dataclasses.asdict(fault) for fault in gateway.faults]
             if path == ["reset-counters"]:
-                gateway.counters, gateway.requests, gateway.violations = {}, [], []
+                gateway.counters, gateway.number = {CALLER: {}, HOST: {}}, 0
+                gateway.requests, gateway.violations = [], []
                 return {}
         raise NotThere(f"there is no {method} /_cloud/{'/'.join(path)}")
 

@@ -19,7 +19,9 @@ DELIVERY_LIMIT_S = 3600
 class Command:
     """What SendCommand makes."""
 
-    def __init__(self, world: World, region: str, asked: dict[str, Any], find: Callable[[], list[Host]]) -> None:
+    def __init__(
+        self, world: World, region: str, asked: dict[str, Any], find: Callable[[], list[Host]]
+    ) -> None:
         self.world = world
         self.region = region
         self.id = str(mock_random.uuid4())

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from .operations import Asked
+from .operations import CALLER, HOST, Asked
 
 KINDS = ("error", "throttle", "lost_reply", "slow", "refuse_connection")
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers, body."""
 
-KEYS = {"operation", "nth", "every", "kind", "code", "status", "message", "delay_ms", "close"}
+KEYS = {
+    "operation",
+    "origin",
+    "where",
+    "nth",
+    "every",
+    "kind",
+    "code",
+    "status",
+    "message",
+    "delay_ms",
+    "after",
+    "close",
+}
 
 
 @dataclass
@@ -21,12 +34,18 @@ class Fault:
 
     operation: str
     kind: str
+    # caller, host, or any.
+    origin: str = CALLER
+    # Only requests with these parameters, by their names and values on the wire.
+    where: dict[str, str] = field(default_factory=dict)
     nth: int | None = None
     every: int | None = None
     code: str = "InternalError"
     status: int = 500
     message: str = "A fault of the emulated cloud."
     delay_ms: int = 0
+    # Of slow: the request is carried out at once, and the answer waits.
+    after: bool = False
     # Of lost_reply: closes the connection, or answers 500 with nothing.
     close: bool = True
     seen: int = 0
@@ -35,6 +54,10 @@ class Fault:
     def strikes(self, asked: Asked) -> bool:
         """Counts the request; says whether the fault is for it."""
         if self.operation not in ("*", asked.name, asked.operation):
+            return False
+        if self.origin not in ("any", asked.origin):
+            return False
+        if any(str(asked.parameters.get(name)) != value for name, value in self.where.items()):
             return False
         self.seen += 1
         hit = self.seen == self.nth if self.nth is not None else self.seen % (self.every or 1) == 0
@@ -50,6 +73,10 @@ def fault(given: dict[str, Any]) -> Fault:
         raise ValueError(f"kind should be one of {KINDS}, and is {given.get('kind')!r}")
     if not isinstance(given.get("operation"), str):
         raise ValueError("operation should be a name, such as ec2:RunInstances, or *")
+    if given.get("origin", CALLER) not in (CALLER, HOST, "any"):
+        raise ValueError("origin should be caller, host or any")
+    if not isinstance(given.get("where", {}), dict):
+        raise ValueError("where should be an object of parameters")
     for key in ("nth", "every"):
         if key in given and not (isinstance(given[key], int) and given[key] >= 1):
             raise ValueError(f"{key} should be a number from 1")

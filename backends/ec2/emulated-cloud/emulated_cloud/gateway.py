@@ -14,7 +14,7 @@ from . import faults
 from .admin import Admin
 from .faults import Fault
 from .model_check import violations
-from .operations import Asked, regions, understand
+from .operations import CALLER, HOST, Asked, regions, understand
 from .world import World
 
 NO_OPERATION = ("InvalidAction", 400, "The action is not valid for this service.")
@@ -33,7 +33,8 @@ class Gateway:
         self.admin = Admin(world, self)
         # Of its own, so that the admin endpoint answers while the cloud is busy.
         self.lock = threading.Lock()
-        self.counters: dict[str, int] = {}
+        self.counters: dict[str, dict[str, int]] = {CALLER: {}, HOST: {}}
+        self.number = 0
         self.requests: list[dict[str, Any]] = []
         self.violations: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
@@ -63,12 +64,14 @@ class Gateway:
 
     def _note(self, asked: Asked, wrong: list[str], environ: dict[str, Any]) -> Fault | None:
         with self.lock:
-            number = sum(self.counters.values())
-            self.counters[asked.name] = self.counters.get(asked.name, 0) + 1
+            counters = self.counters[asked.origin]
+            counters[asked.name] = counters.get(asked.name, 0) + 1
+            self.number += 1
             struck = [fault for fault in self.faults if fault.strikes(asked)]
             entry = {
-                "number": number,
+                "number": self.number,
                 "operation": asked.name,
+                "origin": asked.origin,
                 "parameters": asked.parameters,
                 "agent": environ.get("HTTP_USER_AGENT", ""),
                 "fault": struck[0].kind if struck else None,
@@ -85,6 +88,10 @@ class Gateway:
         if struck is None:
             return self._carry_out(environ, start_response)
         if struck.kind == "slow":
+            if struck.after:
+                answer = self._carry_out(environ, start_response)
+                time.sleep(struck.delay_ms / 1000)
+                return answer
             time.sleep(struck.delay_ms / 1000)
             return self._carry_out(environ, start_response)
         if struck.kind == "refuse_connection":
@@ -97,8 +104,9 @@ class Gateway:
             return []
         if struck.kind == "throttle":
             return _send(environ, start_response, faults.throttle_answer(asked))
-        answer = faults.error_answer(asked, struck.code, struck.status, struck.message)
-        return _send(environ, start_response, answer)
+        return _send(
+            environ, start_response, faults.error_answer(asked, struck.code, struck.status, struck.message)
+        )
 
     def _carry_out(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """One request at a time: moto is not made for several threads."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes
+from .operations import HOST_KEY
 from .world import World
 
 SHIMS = Path(__file__).parent / "shims"
@@ -60,7 +61,12 @@ class Host:
     def environment(self) -> dict[str, str]:
         """What commands and user data see; nothing of the environment of the cloud itself is in it."""
         options = self.world.options
-        first = [str(SHIMS), *filter(None, [options.host_path]), str(Path(sys.executable).parent), SYSTEM_PATH]
+        first = [
+            str(SHIMS),
+            *filter(None, [options.host_path]),
+            str(Path(sys.executable).parent),
+            SYSTEM_PATH,
+        ]
         return {
             "PATH": ":".join(first),
             "HOME": str(self.directory),
@@ -71,7 +77,7 @@ class Host:
             "AWS_ENDPOINT_URL": self.world.url,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ACCESS_KEY_ID": HOST_KEY,
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
             processes.MARKER: f"{self.world.name}/{self.id}",

@@ -16,12 +16,14 @@ from .world import World
 
 
 def left(world: World) -> dict[str, list[dict[str, Any]]]:
-    """By kind of thing; each entry has `id`, `region` where it has one, and `tags`. What AWS owns is left out."""
+    """By kind of thing; each entry has `id`, `tags` and mostly `region`. What AWS owns is left out."""
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for region, backend in _regions(ec2_backends):
         _of_ec2(found, region, backend)
     for (region, _), group in world.placement_groups.items():
-        found["placement_groups"].append(_entry(group.name, region, _tags(group.get_tags()), group_id=group.id))
+        found["placement_groups"].append(
+            _entry(group.name, region, _tags(group.get_tags()), group_id=group.id)
+        )
     for region, backend in _regions(ssm_backends):
         for name in list(backend._parameters):
             if not name.startswith("/aws/"):
@@ -65,11 +67,13 @@ KINDS = (
 
 def _regions(backends: Any) -> list[tuple[str, Any]]:
     """Only regions that were used: to ask for another one would make it."""
-    return [(region, backend) for account in list(backends.values()) for region, backend in list(account.items())]
+    return [
+        (region, backend) for account in list(backends.values()) for region, backend in list(account.items())
+    ]
 
 
-def _entry(name: str, region: str, tags: dict[str, str], **more: Any) -> dict[str, Any]:
-    return {"id": name, "region": region, "tags": tags, **more}
+def _entry(identity: str, region: str, tags: dict[str, str], **more: Any) -> dict[str, Any]:
+    return {"id": identity, "region": region, "tags": tags, **more}
 
 
 def _tags(tags: list[dict[str, str]]) -> dict[str, str]:
@@ -79,12 +83,16 @@ def _tags(tags: list[dict[str, str]]) -> dict[str, str]:
 def _of_ec2(found: dict[str, list[dict[str, Any]]], region: str, backend: Any) -> None:
     for instance in backend.all_instances():
         if instance.state != "terminated":
-            found["instances"].append(_entry(instance.id, region, _tags(instance.get_tags()), state=instance.state))
+            found["instances"].append(
+                _entry(instance.id, region, _tags(instance.get_tags()), state=instance.state)
+            )
     default = {vpc.id for vpc in backend.vpcs.values() if vpc.is_default}
     for vpc, groups in backend.groups.items():
         for group in groups.values():
             if group.name != "default":
-                found["security_groups"].append(_entry(group.id, region, _tags(group.get_tags()), name=group.name))
+                found["security_groups"].append(
+                    _entry(group.id, region, _tags(group.get_tags()), name=group.name)
+                )
     for volume in backend.volumes.values():
         found["volumes"].append(_entry(volume.id, region, _tags(volume.get_tags())))
     for interface in backend.enis.values():
@@ -111,7 +119,9 @@ def _of_s3(found: dict[str, list[dict[str, Any]]]) -> None:
             tags = backend.tagger.get_tag_dict_for_resource(bucket.arn)
             found["buckets"].append(_entry(bucket.name, bucket.region_name, tags))
             for key in list(bucket.keys):
-                found["objects"].append({"id": f"{bucket.name}/{key}", "bucket": bucket.name, "key": key, "tags": {}})
+                found["objects"].append(
+                    {"id": f"{bucket.name}/{key}", "bucket": bucket.name, "key": key, "tags": {}}
+                )
 
 
 def _of_iam(found: dict[str, list[dict[str, Any]]]) -> None:

@@ -1,4 +1,4 @@
-"""Checks requests against the service's own model, which is stricter than moto: unknown and missing parameters."""
+"""Checks requests against the service's own model: unknown and missing parameters, which moto lets pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from .operations import Asked
 
-COMMON_QUERY = {"x-id", "AWSAccessKeyId", "Signature", "Expires", "SignatureMethod", "SignatureVersion", "Timestamp"}
+COMMON_QUERY = {
+    "x-id",
+    "AWSAccessKeyId",
+    "Signature",
+    "Expires",
+    "SignatureMethod",
+    "SignatureVersion",
+    "Timestamp",
+}
 """Allowed with every operation, without being in its model."""
 
 
@@ -51,7 +59,11 @@ def _structure(shape: StructureShape, given: Any, path: str, protocol: str) -> l
     wires = {name: wire for wire, name in names.items()}
     missing = [name for name in shape.required_members if wires[name] not in given]
     # An empty list is not on the wire at all in these protocols.
-    found += [f"missing parameter {path}{name}" for name in missing if not isinstance(shape.members[name], ListShape)]
+    found += [
+        f"missing parameter {path}{name}"
+        for name in missing
+        if not isinstance(shape.members[name], ListShape)
+    ]
     for wire, value in given.items():
         if wire in names:
             found += _value(shape.members[names[wire]], value, f"{path}{wire}", protocol)
@@ -112,7 +124,11 @@ def _json(shape: Shape, given: Any, path: str) -> list[str]:
     if isinstance(shape, ListShape):
         if not isinstance(given, list):
             return [f"{label} should be a list"]
-        return [text for index, value in enumerate(given) for text in _json(shape.member, value, f"{path}{index}.")]
+        return [
+            text
+            for index, value in enumerate(given)
+            for text in _json(shape.member, value, f"{path}{index}.")
+        ]
     if isinstance(shape, MapShape):
         if not isinstance(given, dict):
             return [f"{label} should be a map"]
@@ -128,7 +144,9 @@ def _length(shape: Shape, given: Any, path: str) -> list[str]:
     try:
         size = len(given) if shape.type_name == "string" else float(given)
     except (TypeError, ValueError):
-        return [f"{path} should be of type {shape.type_name}"] if shape.type_name in ("integer", "long") else []
+        return (
+            [f"{path} should be of type {shape.type_name}"] if shape.type_name in ("integer", "long") else []
+        )
     if shape.type_name not in ("string", "integer", "long"):
         return []
     if (least is not None and size < least) or (most is not None and size > most):

@@ -15,6 +15,11 @@ SIGNING_NAMES = {"servicequotas": "service-quotas", "monitoring": "cloudwatch"}
 """Services whose name in a signature is not that of their model."""
 
 
+CALLER, HOST = "caller", "host"
+
+HOST_KEY = "emulated-host"
+"""Access key in the environment of hosts."""
+
 PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 
 
@@ -29,6 +34,8 @@ class Asked:
     model: OperationModel | None = None
     problem: str | None = None
     region: str = ""
+    # Who asks: the caller, or a host, which has other credentials or an address that was signed for it.
+    origin: str = CALLER
 
     @property
     def name(self) -> str:
@@ -48,7 +55,9 @@ def understand(environ: dict[str, Any], body: bytes) -> Asked:
     try:
         model = service_model(service)
     except Exception:
-        return Asked(service, "Unknown", "unknown", region=region, problem=f"botocore knows no service {service}")
+        return Asked(
+            service, "Unknown", "unknown", region=region, problem=f"botocore knows no service {service}"
+        )
     protocol = model.metadata["protocol"]
     if protocol in ("query", "ec2"):
         asked = _from_form(environ, body, service, protocol)
@@ -56,7 +65,7 @@ def understand(environ: dict[str, Any], body: bytes) -> Asked:
         asked = _from_json(environ, body, service)
     else:
         asked = _from_path(environ, service, protocol, model)
-    asked.region = region
+    asked.region, asked.origin = region, _origin(environ)
     if asked.problem is None:
         if asked.operation in model.operation_names:
             asked.model = model.operation_model(asked.operation)
@@ -85,6 +94,11 @@ def _scope(environ: dict[str, Any]) -> tuple[str, str]:
         scope = query_of(environ).get("X-Amz-Credential", "").split("/")
     region, name = (scope[2], scope[3]) if len(scope) >= 5 else ("", "s3")
     return SIGNING_NAMES.get(name, name), region
+
+
+def _origin(environ: dict[str, Any]) -> str:
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    return CALLER if authorization and f"Credential={HOST_KEY}/" not in authorization else HOST
 
 
 def _from_form(environ: dict[str, Any], body: bytes, service: str, protocol: str) -> Asked:

@@ -27,7 +27,7 @@ class Schedule:
         self._thread.start()
 
     def after(self, delay_ms: float, action: Callable[[], None]) -> None:
-        """Carries out `action` in `delay_ms` milliseconds. An action that is no longer wanted checks that itself."""
+        """Carries out `action` in `delay_ms`. An action that is no longer wanted checks that itself."""
         with self._changed:
             entry = (time.monotonic() + delay_ms / 1000, next(self._number), action)
             heapq.heappush(self._actions, entry)

@@ -72,9 +72,9 @@ def world() -> World:
 
 
 def _claim_network(wanted: str) -> tuple[int, socket.socket]:
-    """Two clouds with the same addresses would disturb each other: a listening socket says that one is taken."""
+    """Two clouds with the same addresses would disturb each other: a listening socket marks one as taken."""
     numbers = range(10, 255) if wanted == "auto" else [int(wanted)]
-    # Clouds that are started at the same moment by different processes begin their search at different places.
+    # Clouds that start at the same moment begin their search at different places.
     start = os.getpid() % len(numbers) if wanted == "auto" else 0
     for number in [*numbers[start:], *numbers[:start]]:
         claim = socket.socket()
@@ -86,4 +86,6 @@ def _claim_network(wanted: str) -> tuple[int, socket.socket]:
             return number, claim
         except OSError:
             claim.close()
-    raise SystemExit(f"emulated_cloud: network {wanted} is in use by another emulated cloud; use --network auto")
+    raise SystemExit(
+        f"emulated_cloud: network {wanted} is in use by another emulated cloud; use --network auto"
+    )

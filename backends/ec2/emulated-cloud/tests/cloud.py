@@ -77,7 +77,12 @@ class CloudTest(unittest.TestCase):
         """Launches instances that are not yet running; returns their ids."""
         if user_data is not None:
             more["UserData"] = user_data
-        asked = {"ImageId": self.image(), "InstanceType": "c5.large", "MinCount": count, "MaxCount": count} | more
+        asked = {
+            "ImageId": self.image(),
+            "InstanceType": "c5.large",
+            "MinCount": count,
+            "MaxCount": count,
+        } | more
         return [instance["InstanceId"] for instance in self.ec2.run_instances(**asked)["Instances"]]
 
     def hosts(self, count: int = 1, **more: Any) -> list[str]:
@@ -109,7 +114,9 @@ class CloudTest(unittest.TestCase):
         """Waits until a command is at its end on a host."""
 
         def ended() -> Any:
-            found = self.ssm.list_command_invocations(CommandId=command, InstanceId=instance)["CommandInvocations"]
+            found = self.ssm.list_command_invocations(CommandId=command, InstanceId=instance)[
+                "CommandInvocations"
+            ]
             return found and found[0]["Status"] not in ("Pending", "InProgress")
 
         self.wait(f"the end of {command}", ended)

@@ -36,12 +36,17 @@ class Commands(CloudTest):
         self.ssm.put_parameter(Name="/netbench/r1/key", Value="secret", Type="SecureString")
         url = self.s3.generate_presigned_url("get_object", {"Bucket": "files", "Key": "there"})
         script = f"""set -e
-            aws ssm get-parameter --name /netbench/r1/key --with-decryption --query Parameter.Value --output text >key
+            export AWS_DEFAULT_OUTPUT=text
+            aws ssm get-parameter --name /netbench/r1/key --with-decryption --query Parameter.Value >key
             aws s3 cp --quiet key s3://files/there
             curl -sS --fail '{url}'"""
         result = self.result(self.send([host], script), host)
         self.assertEqual((result["Status"], result["StandardErrorContent"]), ("Success", ""))
         self.assertEqual(result["StandardOutputContent"], "secret\n")
+        # What hosts ask is told apart from what the caller asks.
+        of_hosts = {"s3:GetObject": 1, "s3:PutObject": 1, "ssm:GetParameter": 1}
+        self.assertEqual(self.cloud("counters?origin=host"), of_hosts)
+        self.assertNotIn("s3:PutObject", self.cloud("counters"))
 
     def test_targets_by_tag_are_known_after_the_answer(self) -> None:
         ids = self.hosts(3, TagSpecifications=self.group)

@@ -8,12 +8,15 @@ import urllib.parse
 import urllib.request
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from .cloud import CloudTest, code_of
 
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+HASTY = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
 
 
 class Gateway(CloudTest):
@@ -24,9 +27,13 @@ class Gateway(CloudTest):
     def raw(self, service: str, body: bytes, **headers: str) -> int:
         """A request that no SDK would make; returns the HTTP status."""
         scope = f"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, Signature=x"
-        headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"Authorization": scope}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()} | {
+            "Authorization": scope
+        }
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.url, body, headers), timeout=10) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url, body, headers), timeout=10
+            ) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
@@ -46,7 +53,9 @@ class Gateway(CloudTest):
     def test_what_an_sdk_sends_is_no_violation(self) -> None:
         ids = self.hosts(
             2,
-            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": True}}],
+            BlockDeviceMappings=[
+                {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": True}}
+            ],
             MetadataOptions={"HttpTokens": "required"},
             TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}],
         )
@@ -60,7 +69,9 @@ class Gateway(CloudTest):
         self.client("logs").describe_log_groups(limit=5)
         self.assertEqual(self.violations(), [])
         names = set(self.cloud("counters"))
-        self.assertLessEqual({"s3:ListObjectsV2", "s3:DeleteObjects", "s3:PutObject", "s3:CreateBucket"}, names)
+        self.assertLessEqual(
+            {"s3:ListObjectsV2", "s3:DeleteObjects", "s3:PutObject", "s3:CreateBucket"}, names
+        )
 
     def test_unknown_and_missing_parameters_are_recorded(self) -> None:
         form = {"Action": "RunInstances", "Version": "2016-11-15", "MinCount": "1", "DryRun": "true"}
@@ -69,7 +80,11 @@ class Gateway(CloudTest):
         self.raw("ec2", urllib.parse.urlencode(form).encode(), **kind)
         self.assertEqual(
             set(self.violations()),
-            {"unknown parameter Tag", "missing parameter MaxCount", "unknown parameter TagSpecification.1.Tag.1.Colour"},
+            {
+                "unknown parameter Tag",
+                "missing parameter MaxCount",
+                "unknown parameter TagSpecification.1.Tag.1.Colour",
+            },
         )
         self.cloud("reset-counters", {})
         kind = {"Content_Type": "application/x-amz-json-1.1", "X_Amz_Target": "AmazonSSM.PutParameter"}
@@ -144,12 +159,30 @@ class Gateway(CloudTest):
         self.ec2.describe_vpcs()
         self.assertGreaterEqual(time.monotonic() - begun, 0.3)
 
+    def test_an_answer_can_be_held_back_and_a_fault_can_be_for_some_requests(self) -> None:
+        fault = {
+            "operation": "ec2:CreateSecurityGroup",
+            "kind": "slow",
+            "delay_ms": 10_000,
+            "after": True,
+            "nth": 1,
+        }
+        self.cloud("faults", [fault | {"where": {"GroupName": "held"}}])
+        self.ec2.create_security_group(GroupName="not-held", Description="x")
+        hasty = boto3.client("ec2", "us-east-1", endpoint_url=self.url, config=HASTY, **KEYS)
+        with self.assertRaises(HTTPClientError):
+            hasty.create_security_group(GroupName="held", Description="x")
+        self.assertEqual(self.cloud("faults")[0]["struck"], 1)
+        self.assertIn("held", [one["name"] for one in self.cloud("left")["security_groups"]])
+
     def test_a_region_that_does_not_exist(self) -> None:
         client = boto3.client("ec2", "us-nowhere-9", endpoint_url=self.url, **KEYS)
         with self.assertRaises(ClientError) as error:
             client.describe_vpcs()
         self.assertIn("valid region", str(error.exception))
-        self.assertTrue(boto3.client("ec2", "eu-west-1", endpoint_url=self.url, **KEYS).describe_vpcs()["Vpcs"])
+        self.assertTrue(
+            boto3.client("ec2", "eu-west-1", endpoint_url=self.url, **KEYS).describe_vpcs()["Vpcs"]
+        )
 
     def test_mistakes_of_a_test_are_refused(self) -> None:
         for given in ([{"operation": "x", "kind": "nothing"}], [{"kind": "slow"}], {}, [{"oops": 1}]):

@@ -24,7 +24,11 @@ class Instances(CloudTest):
     def test_addresses_are_of_this_machine_and_out_of_the_subnet(self) -> None:
         vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnet = self.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.7.0/24", AvailabilityZone="us-east-1b")
-        interface = {"DeviceIndex": 0, "SubnetId": subnet["Subnet"]["SubnetId"], "AssociatePublicIpAddress": True}
+        interface = {
+            "DeviceIndex": 0,
+            "SubnetId": subnet["Subnet"]["SubnetId"],
+            "AssociatePublicIpAddress": True,
+        }
         ids = self.run_instances(2, NetworkInterfaces=[interface])
         found = self.ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
         for instance in found:
@@ -75,6 +79,9 @@ class Instances(CloudTest):
         quotas = self.client("service-quotas")
         quota = quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-1216C47A")["Quota"]
         self.assertEqual(quota["Value"], 1024.0)
+        with self.assertRaises(ClientError) as error:
+            self.run_instances(100, InstanceType="c5.9xlarge")
+        self.assertEqual(code_of(error), "VcpuLimitExceeded")
 
     def test_a_security_group_in_use_stays(self) -> None:
         group = self.ec2.create_security_group(GroupName="used", Description="used")["GroupId"]
@@ -87,7 +94,9 @@ class Instances(CloudTest):
         self.ec2.delete_security_group(GroupId=group)
 
     def test_everything_of_an_instance_goes_with_it(self) -> None:
-        ids = self.run_instances(TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "b"}]}])
+        ids = self.run_instances(
+            TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "b"}]}]
+        )
         self.assertIn({"a": "b"}, [volume["tags"] for volume in self.cloud("left")["volumes"]])
         every = [instance["id"] for instance in self.cloud("left")["instances"]]
         self.assertIn(ids[0], every)

@@ -38,7 +38,9 @@ class Neighbours(CloudTest):
         told = next(one for one in self.cloud("hosts") if one["id"] == host)
         network = told["address"].split(".")[1]
         command = [sys.executable, "-m", "emulated_cloud", "--root", root.name, "--network"]
-        refused = subprocess.run([*command, network], cwd=DIRECTORY, capture_output=True, text=True, timeout=20)
+        refused = subprocess.run(
+            [*command, network], cwd=DIRECTORY, capture_output=True, text=True, timeout=20
+        )
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("in use by another emulated cloud", refused.stderr)
         other = subprocess.Popen([*command, "auto"], cwd=DIRECTORY, stdout=subprocess.PIPE, text=True)

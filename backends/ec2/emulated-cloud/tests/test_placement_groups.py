@@ -10,7 +10,9 @@ from .cloud import CloudTest, code_of
 class PlacementGroups(CloudTest):
     def create(self, name: str, **more: object) -> None:
         tags = [{"ResourceType": "placement-group", "Tags": [{"Key": "netbench-run", "Value": name}]}]
-        self.ec2.create_placement_group(**{"GroupName": name, "Strategy": "cluster", "TagSpecifications": tags} | more)
+        self.ec2.create_placement_group(
+            **{"GroupName": name, "Strategy": "cluster", "TagSpecifications": tags} | more
+        )
 
     def refused(self, code: str, call: object, **arguments: object) -> None:
         with self.assertRaises(ClientError) as error:
@@ -36,7 +38,9 @@ class PlacementGroups(CloudTest):
         found = self.ec2.describe_placement_groups(Filters=filters)["PlacementGroups"]
         self.assertEqual([group["GroupName"] for group in found], ["tagged"])
         self.assertEqual(found[0]["Tags"], [{"Key": "netbench-run", "Value": "tagged"}])
-        tags = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [found[0]["GroupId"]]}])["Tags"]
+        tags = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [found[0]["GroupId"]]}])[
+            "Tags"
+        ]
         self.assertEqual(tags[0]["ResourceType"], "placement-group")
         by_value = self.ec2.describe_tags(Filters=[{"Name": "value", "Values": ["tagged"]}])["Tags"]
         self.assertEqual([tag["ResourceId"] for tag in by_value], [found[0]["GroupId"]])
@@ -50,6 +54,10 @@ class PlacementGroups(CloudTest):
         self.run_instances(Placement=group | {"AvailabilityZone": "us-east-1a"})
         elsewhere = group | {"AvailabilityZone": "us-east-1b"}
         self.refused("InvalidParameterValue", self.run_instances, Placement=elsewhere)
-        self.refused("InvalidParameterCombination", self.run_instances, InstanceType="t3.micro", Placement=group)
+        self.refused(
+            "InvalidParameterCombination", self.run_instances, InstanceType="t3.micro", Placement=group
+        )
         self.create("apart", Strategy="spread")
-        self.refused("InsufficientInstanceCapacity", self.run_instances, count=8, Placement={"GroupName": "apart"})
+        self.refused(
+            "InsufficientInstanceCapacity", self.run_instances, count=8, Placement={"GroupName": "apart"}
+        )

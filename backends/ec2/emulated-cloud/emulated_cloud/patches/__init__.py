@@ -1,6 +1,7 @@
 """What is changed in moto, one file for each subject.
 
-Each change goes through `existing`, `replace` or `add`, which fail at start-up when moto is no longer what the change expects.
+Each change goes through `existing`, `replace` or `add`, which fail at start-up when moto is no longer what the
+change expects.
 """
 
 from __future__ import annotations
@@ -34,8 +35,20 @@ def add(owner: Any, name: str, new: Any) -> None:
 
 def install() -> None:
     """Makes all changes. The world has begun, and no request has been served."""
-    from . import addresses, agents, buckets, commands, instances, placement_groups, quotas, security_groups, stacks
+    from . import addresses, agents, buckets, commands, instances, placement_groups, quotas, security_groups
+    from . import stacks, tags
 
-    subjects = (addresses, instances, placement_groups, security_groups, agents, commands, quotas, buckets, stacks)
+    subjects = (
+        addresses,
+        instances,
+        placement_groups,
+        security_groups,
+        agents,
+        commands,
+        quotas,
+        buckets,
+        stacks,
+        tags,
+    )
     for patch in subjects:
         patch.install()

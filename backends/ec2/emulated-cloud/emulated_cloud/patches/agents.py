@@ -55,7 +55,9 @@ def is_target(host: Host, key: str, values: list[str]) -> bool:
 
 def _describe(self: Any) -> ActionResult:
     filters = [(entry["Key"], entry["Values"]) for entry in self._get_param("Filters", [])]
-    older = [(entry["key"], entry["valueSet"]) for entry in self._get_param("InstanceInformationFilterList", [])]
+    older = [
+        (entry["key"], entry["valueSet"]) for entry in self._get_param("InstanceInformationFilterList", [])
+    ]
     found = [
         _described(host)
         for host in hosts_of(self.region)

@@ -1,4 +1,4 @@
-"""Buckets of stacks: moto forgets their lifecycle and who may read them, and passes over those that it cannot delete."""
+"""Buckets of stacks: moto forgets their lifecycle and who may read them, and passes over full ones."""
 
 from __future__ import annotations
 

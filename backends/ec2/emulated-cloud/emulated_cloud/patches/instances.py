@@ -73,7 +73,9 @@ def _make_terminate(terminate: Any) -> Any:
         if (host := world().hosts.get(self.id)) is not None:
             host.die()
         previous = terminate(self)
-        world().schedule.after(world().options.terminate_ms + world().options.forget_ms, lambda: _forget(self))
+        world().schedule.after(
+            world().options.terminate_ms + world().options.forget_ms, lambda: _forget(self)
+        )
         return previous
 
     return patched
@@ -179,14 +181,28 @@ def _check_request(self: Any) -> None:
         zone = subnet_zone
     _check_offering(self._get_param("InstanceType"), self.region, zone)
     check_placement(self, self._get_param("InstanceType"), zone)
+    _check_quota(self, self._get_param("InstanceType"))
+
+
+def _check_quota(self: Any, instance_type: str | None) -> None:
+    """One quota for all types, which is stricter than AWS, where each family class has its own."""
+    running = [one for one in self.ec2_backend.all_instances() if one.state in ("pending", "running")]
+    types = [one.instance_type for one in running] + [instance_type] * int(self._get_param("MaxCount", 1))
+    wanted = sum(INSTANCE_TYPES.get(name, {}).get("VCpuInfo", {}).get("DefaultVCpus", 1) for name in types)
+    if wanted > world().options.vcpu_quota:
+        message = (
+            "You have requested more vCPU capacity than your current vCPU limit of "
+            f"{world().options.vcpu_quota:.0f} allows for the instance bucket that the specified instance type belongs to."
+        )
+        raise EC2ClientError("VcpuLimitExceeded", message)
 
 
 def _check_architecture(instance_type: str | None, image: Any) -> None:
     known = INSTANCE_TYPES.get(instance_type or "", {}).get("ProcessorInfo", {}).get("SupportedArchitectures")
     if known and image.architecture not in known:
         message = (
-            f"The architecture '{','.join(known)}' of the specified instance type does not match the architecture "
-            f"'{image.architecture}' of the specified AMI."
+            f"The architecture '{','.join(known)}' of the specified instance type does not match "
+            f"the architecture '{image.architecture}' of the specified AMI."
         )
         raise EC2ClientError("InvalidParameterValue", message)
 
@@ -197,14 +213,16 @@ def _check_offering(instance_type: str | None, region: str, zone: str | None) ->
         raise EC2ClientError("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
     in_region = {offer["InstanceType"] for offer in INSTANCE_TYPE_OFFERINGS["region"].get(region, [])}
     if instance_type not in in_region:
-        raise EC2ClientError("Unsupported", f"The instance type {instance_type} is not supported in {region}.")
+        raise EC2ClientError(
+            "Unsupported", f"The instance type {instance_type} is not supported in {region}."
+        )
     if zone is None:
         return
     offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
     if (instance_type, zone) not in {(offer["InstanceType"], offer["Location"]) for offer in offers}:
         message = (
-            f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
-            f"({zone})."
+            f"Your requested instance type ({instance_type}) is not supported in your requested "
+            f"Availability Zone ({zone})."
         )
         raise EC2ClientError("Unsupported", message)
 

@@ -73,7 +73,9 @@ def check_placement(self: Any, instance_type: str | None, zone: str | None) -> N
     group = _find(self, name)
     supported = INSTANCE_TYPES.get(instance_type or "", {}).get("PlacementGroupInfo", {})
     if group.strategy not in supported.get("SupportedStrategies", STRATEGIES):
-        message = f"{group.strategy.capitalize()} placement groups are not supported by the '{instance_type}' type."
+        message = (
+            f"{group.strategy.capitalize()} placement groups are not supported by the '{instance_type}' type."
+        )
         raise EC2ClientError("InvalidParameterCombination", message)
     others = group.users()
     if group.strategy == "cluster" and any(other.placement.zone != zone for other in others):
@@ -90,11 +92,17 @@ def _create(self: Any) -> ActionResult:
     partitions = self._get_int_param("PartitionCount")
     tags = self._parse_tag_specification("placement-group").get("placement-group", {})
     if strategy not in STRATEGIES:
-        raise EC2ClientError("InvalidParameterValue", f"Value ({strategy}) for parameter strategy is invalid.")
+        raise EC2ClientError(
+            "InvalidParameterValue", f"Value ({strategy}) for parameter strategy is invalid."
+        )
     if partitions is not None and (strategy != "partition" or not 1 <= partitions <= PARTITIONS_MAX):
-        raise EC2ClientError("InvalidParameterCombination", "The number of partitions does not fit the strategy.")
+        raise EC2ClientError(
+            "InvalidParameterCombination", "The number of partitions does not fit the strategy."
+        )
     if (self.region, name) in world().placement_groups:
-        raise EC2ClientError("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
+        raise EC2ClientError(
+            "InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists."
+        )
     self.error_on_dryrun()
     if strategy == "partition" and partitions is None:
         partitions = PARTITIONS_MAX

@@ -19,10 +19,11 @@ def install() -> None:
     def get_service_quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
         if (service_code, quota_code) != ("ec2", STANDARD_ON_DEMAND):
             return get(self, service_code, quota_code)
+        arn = f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:ec2/{STANDARD_ON_DEMAND}"
         return {
             "ServiceCode": "ec2",
             "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
-            "QuotaArn": f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:ec2/{STANDARD_ON_DEMAND}",
+            "QuotaArn": arn,
             "QuotaCode": STANDARD_ON_DEMAND,
             "QuotaName": "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
             "Value": world().options.vcpu_quota,

@@ -16,7 +16,9 @@ def install() -> None:
 
     def _delete_security_group(self: Any, vpc_id: str | None, group_id: str) -> None:
         for instance in self.all_instances():
-            if instance.state != "terminated" and group_id in {group.id for group in instance.security_groups}:
+            if instance.state != "terminated" and group_id in {
+                group.id for group in instance.security_groups
+            }:
                 raise EC2ClientError("DependencyViolation", f"resource {group_id} has a dependent object")
         for groups in self.groups.values():
             for group in groups.values():

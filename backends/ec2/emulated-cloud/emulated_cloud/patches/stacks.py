@@ -78,7 +78,9 @@ def _make_delete_subnet(delete: Any) -> Any:
 
 def _delete_route(self: Any, account_id: str, region: str) -> None:
     # The table may have gone first, with its routes.
-    self.route_table._routes = {key: route for key, route in self.route_table._routes.items() if route is not self}
+    self.route_table._routes = {
+        key: route for key, route in self.route_table._routes.items() if route is not self
+    }
 
 
 def _delete_route_table(self: Any, account_id: str, region: str) -> None:
