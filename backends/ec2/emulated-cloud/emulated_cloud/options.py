@@ -20,6 +20,7 @@ class Options:
     forget_ms: int
     agent_ms: int
     delivery_ms: int
+    stack_ms: int
     minute_ms: int
     vcpu_quota: float
     host_path: str
@@ -49,6 +50,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         default=50,
         help="from SendCommand until its targets are known and it starts",
     )
+    add("--stack-ms", type=int, default=200, help="how long a stack is being created, and deleted")
     add(
         "--minute-ms", type=int, default=60_000, help="a minute of shutdown, and of SSM's delivery time limit"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from .cloud import CloudTest
+from .cloud import CloudTest, code_of
 
 TEMPLATE = (Path(__file__).parent / "stack.json").read_text()
 CAPABILITIES = ["CAPABILITY_IAM"]
@@ -24,8 +24,9 @@ class Stacks(CloudTest):
         self.cloudformation.create_stack(
             StackName=name, TemplateBody=TEMPLATE, Capabilities=CAPABILITIES, Tags=tags
         )
+        self.assertEqual(self.status(name), "CREATE_IN_PROGRESS")
+        self.wait("creation", lambda: self.status(name) == "CREATE_COMPLETE")
         stack = self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-        self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE")
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def test_creation_and_deletion_leave_nothing(self) -> None:
@@ -51,10 +52,12 @@ class Stacks(CloudTest):
         self.assertIn("0.0.0.0/0", [route["DestinationCidrBlock"] for route in routes])
 
         self.cloudformation.delete_stack(StackName="netbench")
-        self.assertEqual(self.status("netbench"), "DELETE_FAILED")
+        self.assertEqual(self.status("netbench"), "DELETE_IN_PROGRESS")
+        self.wait("failure", lambda: self.status("netbench") == "DELETE_FAILED")
         self.ec2.terminate_instances(InstanceIds=ids)
         self.wait("the end", lambda: self.state(ids[0]) == "terminated")
         self.cloudformation.delete_stack(StackName="netbench")
+        self.wait("deletion", lambda: not self.cloud("left")["stacks"])
         with self.assertRaises(ClientError) as error:
             self.status("netbench")
         self.assertIn("does not exist", str(error.exception))
@@ -66,16 +69,43 @@ class Stacks(CloudTest):
         outputs = self.create("full")
         self.s3.put_object(Bucket=outputs["BucketName"], Key="runs/1/manifest", Body=b"x")
         self.cloudformation.delete_stack(StackName="full")
+        self.wait("failure", lambda: self.status("full") == "DELETE_FAILED")
         stack = self.cloudformation.describe_stacks(StackName="full")["Stacks"][0]
-        self.assertEqual(stack["StackStatus"], "DELETE_FAILED")
         self.assertIn("not empty", stack["StackStatusReason"])
         events = self.cloudformation.describe_stack_events(StackName="full")["StackEvents"]
-        self.assertTrue(any("not empty" in event.get("ResourceStatusReason", "") for event in events))
+        failed = next(event for event in events if event["LogicalResourceId"] == "Bucket")
+        self.assertEqual(failed["ResourceStatus"], "DELETE_FAILED")
+        self.assertIn("not empty", failed["ResourceStatusReason"])
+        # What was deleted is not made again by asking for it.
+        parts = self.cloudformation.describe_stack_resources(StackName="full")["StackResources"]
+        self.assertEqual([part["LogicalResourceId"] for part in parts], ["Bucket"])
         self.assertIn(outputs["BucketName"], [bucket["id"] for bucket in self.cloud("left")["buckets"]])
         self.s3.delete_object(Bucket=outputs["BucketName"], Key="runs/1/manifest")
         self.cloudformation.delete_stack(StackName="full")
-        self.assertEqual(self.cloud("left")["stacks"], [])
+        self.wait("deletion", lambda: not self.cloud("left")["stacks"])
         self.assertEqual(self.cloud("left")["roles"], [])
+
+    def test_asking_again_and_a_template_that_fails(self) -> None:
+        arguments = {"StackName": "again", "TemplateBody": TEMPLATE, "Capabilities": CAPABILITIES}
+        first = self.cloudformation.create_stack(**arguments, ClientRequestToken="token")["StackId"]
+        again = self.cloudformation.create_stack(**arguments, ClientRequestToken="token")["StackId"]
+        self.assertEqual(first, again)
+        with self.assertRaises(ClientError) as error:
+            self.cloudformation.create_stack(**arguments)
+        self.assertEqual(code_of(error), "AlreadyExistsException")
+        self.wait("creation", lambda: self.status("again") == "CREATE_COMPLETE")
+        with self.assertRaises(ClientError) as error:
+            self.cloudformation.update_stack(**arguments)
+        self.assertIn("No updates are to be performed", str(error.exception))
+        self.cloudformation.delete_stack(StackName="again")
+        self.wait("deletion", lambda: not self.cloud("left")["stacks"])
+
+        broken = TEMPLATE.replace('"CidrBlock": "10.0.2.0/24"', '"CidrBlock": "10.9.2.0/24"')
+        self.cloudformation.create_stack(StackName="broken", TemplateBody=broken, Capabilities=CAPABILITIES)
+        self.assertEqual(self.status("broken"), "ROLLBACK_COMPLETE")
+        self.assertEqual(self.cloud("left")["vpcs"], [])
+        self.cloudformation.delete_stack(StackName="broken")
+        self.wait("deletion", lambda: not self.cloud("left")["stacks"])
 
     def status(self, name: str) -> str:
         return self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]

@@ -35,20 +35,10 @@ def add(owner: Any, name: str, new: Any) -> None:
 
 def install() -> None:
     """Makes all changes. The world has begun, and no request has been served."""
-    from . import addresses, agents, buckets, commands, instances, placement_groups, quotas, security_groups
-    from . import stacks, tags
+    from . import addresses, agents, buckets, commands, instances, network, placement_groups, quotas
+    from . import security_groups, stacks, tags
 
-    subjects = (
-        addresses,
-        instances,
-        placement_groups,
-        security_groups,
-        agents,
-        commands,
-        quotas,
-        buckets,
-        stacks,
-        tags,
-    )
+    subjects = (addresses, instances, placement_groups, security_groups, tags)
+    subjects += (agents, commands, quotas, buckets, network, stacks)
     for patch in subjects:
         patch.install()

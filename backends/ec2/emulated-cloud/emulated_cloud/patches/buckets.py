@@ -4,11 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.core.common_models import CloudFormationModel
 from moto.s3.exceptions import BucketNotEmpty
 from moto.s3.models import FakeBucket, S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
 from . import existing, replace
+
+
+class BucketPolicy(CloudFormationModel):
+    """A resource of a stack that has no effect: moto ignores conditions, and would deny everything to everybody.
+
+    moto finds it by itself, among the classes that are derived from its own.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self.physical_resource_id = bucket
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        """It has no name of its own."""
+        return ""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        """As templates call it."""
+        return "AWS::S3::BucketPolicy"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        """It has no attributes."""
+        return False
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **more: Any
+    ) -> BucketPolicy:
+        """The bucket must be there, as on AWS."""
+        bucket = cloudformation_json["Properties"]["Bucket"]
+        s3_backends[account_id][get_partition(region_name)].get_bucket(bucket)
+        return cls(bucket)
+
+    @classmethod
+    def update_from_cloudformation_json(cls, original_resource: Any, *more: Any, **keywords: Any) -> Any:
+        """Nothing changes, since nothing had an effect."""
+        return original_resource
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        """It goes with its bucket."""
 
 
 def install() -> None:
