@@ -111,12 +111,12 @@ impl Town {
         (journal.phase, journal.has_failed) = (RepetitionPhase::Preparing, false);
         let number = journal.number;
         self.see(&Observation::Begun(number));
-        self.orchestrator.journal.memories.iter_mut().for_each(|known| known.fill(None));
-        self.orchestrator.note_memories();
         self.hosts.iter_mut().for_each(|host| host.is_dismissed = false);
         if let Some([servers, clients]) = &mut self.orchestrator.coordinators {
             self.orchestrator.repetition = Some(Repetition::begin(number, 0, servers, clients, self.now));
         }
+        self.orchestrator.journal.memories.iter_mut().for_each(|known| known.fill(None));
+        self.orchestrator.note_memories();
         self.settle();
     }
 

@@ -1,6 +1,7 @@
 //! A repetition that another process began and did not bring to its end.
 
 use super::Coordinator;
+use super::peer::Peer;
 use crate::time::Timestamp;
 use crate::wire::Memory;
 use crate::workflow::Milestone;
@@ -34,8 +35,10 @@ impl Coordinator {
     }
 
     /// What each worker remembered when it last had something to do in this repetition, by index: what another process
-    /// needs to know to take over from this one.
+    /// needs to know to take over from this one. To be read once the repetition was begun, and again whenever a worker
+    /// has connected.
     pub fn memories(&self) -> impl Iterator<Item = Option<Memory>> {
-        self.peers.iter().map(|peer| peer.memory)
+        let now = |peer: &Peer| peer.welcome.as_ref().map(|welcome| welcome.memory);
+        self.peers.iter().map(move |peer| peer.memory.or(now(peer)))
     }
 }

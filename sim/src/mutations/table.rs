@@ -173,8 +173,8 @@ pub const MUTATIONS: [Mutation; 28] = [
     Mutation {
         name: "a restarted worker is not noticed",
         file: "russula-proto/src/coordinator/peer.rs",
-        from: "known.is_some_and(|known| known != welcome.memory)",
-        to: "known.is_some_and(|known| known.takeovers != welcome.memory.takeovers)",
+        from: "self.memory.is_some_and(|known| known != welcome.memory)",
+        to: "self.memory.is_some_and(|known| known.takeovers != welcome.memory.takeovers)",
         caught_by: "once",
     },
     Mutation {

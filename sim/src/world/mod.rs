@@ -269,10 +269,10 @@ impl World {
     /// If one of the groups was not added.
     pub fn begin_repetition(&mut self, number: u32, program: u16) {
         self.note(Observation::Begun(number));
-        self.write_begin(number, program);
         let now = self.orchestrator_now();
         let (servers, clients) = both(&mut self.sides);
         self.repetition = Some(Repetition::begin(number, program, servers, clients, now));
+        self.write_begin(number, program);
         self.touch_coordinator(Group::Server);
         self.touch_coordinator(Group::Client);
         self.settle();

@@ -37,15 +37,15 @@ impl Process {
         let (newest, is_over) = self.desk.journal.borrow().newest();
         let wanted = self.desk.wanted.get();
         if is_over && newest < wanted {
-            let [servers, clients] = &self.sides;
             self.desk.record.note(Observation::Begun(wanted));
             self.desk.report.take();
-            self.desk.journal.borrow_mut().write_begin(wanted, &servers.coordinator, &clients.coordinator);
-            self.sync().await;
             let now = self.local_now();
             let [servers, clients] = &mut self.sides;
             let (servers, clients) = (&mut servers.coordinator, &mut clients.coordinator);
             self.repetition = Some(Repetition::begin(wanted, 0, servers, clients, now));
+            // Before anybody is told of it.
+            self.desk.journal.borrow_mut().write_begin(wanted, servers, clients);
+            self.sync().await;
             return true;
         }
         if is_over && self.desk.wants_end.get() {
