@@ -1,7 +1,7 @@
 //! The hosts of a run as the run sees them: made ready, watched, collected from, and given back.
 
 use crate::api::Account;
-use crate::artifacts::{self, Artifact, ArtifactError, ManifestFile};
+use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, JournalError};
@@ -16,6 +16,8 @@ use mio::Token;
 use russula_proto::{Group, Key};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -40,6 +42,9 @@ pub enum ProvisionError {
     /// What they need cannot be handed to them.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
+    /// The list of what they need cannot be written.
+    #[error(transparent)]
+    Manifest(#[from] BadManifest),
     /// They cannot be prepared.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -95,9 +100,9 @@ async fn prepare(
     let mut files = Vec::new();
     for artifact in &preparation.artifacts {
         let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), preparation.ttl).await?;
-        files.push(ManifestFile::of(artifact, url));
+        files.push(ManifestFile::new(artifact, url));
     }
-    let manifest = artifacts::manifest(hosts, &files).map_err(ArtifactError::from)?;
+    let manifest = artifacts::manifest(hosts, &files)?;
     artifacts::upload_manifest(account, &infrastructure.bucket, names, manifest).await?;
     for step in [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker, Step::RunWorker] {
         say(&format!("step {step}"));
@@ -125,8 +130,8 @@ pub struct CloudParts {
     pub run_directory: PathBuf,
     /// Whether they stay at the end.
     pub keep: bool,
-    /// Becomes readable when the user has no patience left.
-    pub impatience: Option<std::os::fd::OwnedFd>,
+    /// A socket that becomes readable when the user has no patience left.
+    pub impatience: Option<OwnedFd>,
 }
 
 /// The hosts of a run on EC2. Dropping them gives them back, unless they are to be kept.
@@ -217,11 +222,12 @@ pub async fn give_back(
     account: &Account,
     names: &RunNames,
     bucket: &str,
-    impatience: Option<&std::os::fd::OwnedFd>,
+    impatience: Option<&OwnedFd>,
 ) -> Left {
     let teardown = Teardown { account, names, bucket: Some(bucket), is_in_doubt: false, with_report: false };
+    let mut say = |what: &str| tracing::info!("{what}");
     tokio::select! {
-        left = teardown.run(&mut |_| {}) => left,
+        left = teardown.run(&mut say) => left,
         () = readable(impatience) => {
             let mut left = Left::default();
             match teardown.terminate().await {
@@ -233,14 +239,12 @@ pub async fn give_back(
     }
 }
 
-/// Ends when `descriptor` becomes readable; never without one.
-pub async fn readable(descriptor: Option<&std::os::fd::OwnedFd>) {
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
-    let watched = descriptor.and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE).ok());
-    match watched {
+/// Ends when the socket `descriptor` becomes readable; never without one. Nothing is read from it.
+pub async fn readable(descriptor: Option<&OwnedFd>) {
+    let socket = descriptor.and_then(|socket| socket.try_clone().ok()).map(UnixStream::from);
+    match socket.and_then(|socket| tokio::net::UnixStream::from_std(socket).ok()) {
         // An error of the poll tells nothing about the user.
-        Some(watched) => drop(watched.readable().await),
+        Some(socket) => drop(socket.readable().await),
         None => std::future::pending().await,
     }
 }

@@ -13,6 +13,7 @@
 //! inventory       what exists of a run, found by tag
 //! cloud           the hosts as the run sees them
 //! teardown        giving it all back, and the audit
+//! public_address  who may reach the hosts
 //! names, tags     what the things of a run are called
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod launch;
 pub mod lookup;
 pub mod names;
 pub mod plan;
+pub mod public_address;
 pub mod stack;
 pub mod steps;
 pub mod tags;

@@ -2,6 +2,8 @@
 
 mod attach;
 mod driver;
+#[cfg(feature = "ec2")]
+mod ec2;
 mod key;
 #[cfg(target_os = "linux")]
 mod local;
@@ -13,6 +15,8 @@ mod resume;
 
 use crate::causes::with_causes;
 use crate::run::RunError;
+#[cfg(feature = "ec2")]
+use clap::CommandFactory;
 use clap::{ArgAction, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -43,6 +47,10 @@ enum Verb {
     #[command(after_long_help = EXIT_CODES)]
     #[cfg(target_os = "linux")]
     Local(Box<local::Local>),
+    /// Run a scenario on EC2, each host an instance, and leave nothing behind
+    #[command(after_long_help = EXIT_CODES)]
+    #[cfg(feature = "ec2")]
+    Ec2(Box<ec2::Ec2>),
     /// Run a scenario over workers that somebody else started (russula-worker --help)
     ///
     /// The workers were started by hand, for the same scenario and with the same drivers in the same order. Those
@@ -82,7 +90,8 @@ The first Ctrl-C ends the run in order and keeps what was collected; the second 
 
 /// The `main` of the orchestrator.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = parse(&args);
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // It fails only when the output is closed, and then there is nobody to tell.
@@ -91,9 +100,16 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         }
     };
     init_log(cli.verbose);
+    #[cfg(feature = "ec2")]
+    let cli = match with_config(cli, &args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let result = match cli.verb {
         #[cfg(target_os = "linux")]
         Verb::Local(local) => local.run(cli.verbose > 0),
+        #[cfg(feature = "ec2")]
+        Verb::Ec2(ec2) => ec2.run(cli.verbose > 0),
         Verb::Attach(attach) => attach.run(cli.verbose > 0),
         Verb::Resume(resume) => resume.run(cli.verbose > 0),
         Verb::Key(key) => key.run(),
@@ -108,6 +124,30 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args)
+}
+
+/// The command line with the options of the file that it names, if it names one.
+#[cfg(feature = "ec2")]
+fn with_config(cli: Cli, args: &[OsString]) -> Result<Cli, ExitCode> {
+    let Some(path) = ec2::Ec2::config(&cli.verb) else { return Ok(cli) };
+    let mut command = Cli::command();
+    command.build();
+    let matches = command.clone().try_get_matches_from(args);
+    let found = matches.as_ref().ok().and_then(|matches| matches.subcommand());
+    let (Some((name, matches)), stderr) = (found, &mut std::io::stderr()) else { return Ok(cli) };
+    let Some(verb) = command.find_subcommand(name) else { return Ok(cli) };
+    let expanded = ec2::expand(args, verb, matches, path).map_err(|error| {
+        let _ = writeln!(stderr, "error: {}", with_causes(&error));
+        ExitCode::from(2)
+    })?;
+    parse(&expanded).map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(2)
+    })
 }
 
 /// Why a verb did not do what it was asked to.
@@ -125,6 +165,21 @@ enum CommandError {
     Drivers(#[from] backends::drivers::DriverError),
     #[error(transparent)]
     Install(#[from] backends::drivers::install::InstallError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Account(#[from] ::ec2::api::AccountError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Api(#[from] ::ec2::api::ApiError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Plan(#[from] ::ec2::plan::PlanError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Infrastructure(#[from] ::ec2::infrastructure::InfrastructureError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Stack(#[from] ::ec2::stack::StackError),
 }
 
 impl CommandError {
@@ -132,6 +187,11 @@ impl CommandError {
         match self {
             Self::Input(_) | Self::Key(_) | Self::Report(_) | Self::Drivers(_) => 2,
             Self::Install(_) => 3,
+            // What was asked does not fit the account, or the account is not there: nothing was created.
+            #[cfg(feature = "ec2")]
+            Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => 2,
+            #[cfg(feature = "ec2")]
+            Self::Api(_) | Self::Stack(_) => 3,
             Self::Run(error) => error.exit_code(),
         }
     }

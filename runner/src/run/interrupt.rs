@@ -25,6 +25,11 @@ impl Interrupts {
         self.source.as_fd()
     }
 
+    /// Forgets the signals that came so far.
+    pub fn drain(&mut self) {
+        self.source.take();
+    }
+
     /// How many signals came so far.
     pub(super) fn count(&mut self) -> u32 {
         self.count = self.count.saturating_add(self.source.take());

@@ -44,7 +44,7 @@ impl Progress {
     }
 
     /// Something that stays on the screen.
-    pub(super) fn message(&self, text: &str) {
+    pub fn message(&self, text: &str) {
         self.clear();
         let _ = writeln!(std::io::stderr(), "{text}");
     }

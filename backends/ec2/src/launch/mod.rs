@@ -3,6 +3,7 @@
 mod instances;
 mod key;
 mod network;
+mod permission;
 mod user_data;
 
 use crate::api::{Account, ApiError, DeadlinePassed};
@@ -16,6 +17,7 @@ use russula_proto::Key;
 use std::collections::BTreeMap;
 
 pub use key::read_key;
+pub use permission::may_launch;
 
 /// The port on which workers listen for the coordinator.
 pub const CONTROL_PORT: u16 = 9000;

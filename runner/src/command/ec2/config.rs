@@ -55,7 +55,8 @@ pub(in crate::command) fn expand(
             other if is_flag => return Err(wrong(other.type_str(), "true or false")),
             Value::Array(values) => {
                 for value in values {
-                    let text = scalar(value).ok_or_else(|| wrong("a list of lists or tables", "a list of texts"))?;
+                    let text =
+                        scalar(value).ok_or_else(|| wrong("a list of lists or tables", "a list of texts"))?;
                     all.push(format!("--{key}={text}").into());
                 }
             }
@@ -104,7 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_given_on_the_command_line_wins() {
-        let file = "region = 'eu-west-1'\ndriver = ['tcp', 's2n-quic']\nspot = true\nkeep = false\nrepeat = 3\n";
+        let file =
+            "region = 'eu-west-1'\ndriver = ['tcp', 's2n-quic']\nspot = true\nkeep = false\nrepeat = 3\n";
         let all = expanded(&["ec2", "--region", "us-east-1"], file).unwrap();
         assert_eq!(
             all,

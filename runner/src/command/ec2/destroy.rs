@@ -1,0 +1,176 @@
+//! `runner ec2 destroy`, `list` and `gc`: what exists of runs, found by tag, from any machine.
+
+use super::Session;
+use super::options::AccountArgs;
+use crate::command::CommandError;
+use clap::Args;
+use ec2::infrastructure;
+use ec2::inventory::{self, Found};
+use ec2::names::{RunNames, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
+use ec2::teardown;
+use jiff::Timestamp;
+use russula_proto::RunId;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The exit code when something is left.
+const LEFT: u8 = 3;
+
+/// Options of `runner ec2 destroy`.
+#[derive(Debug, Args)]
+pub(super) struct Destroy {
+    /// Name of the run
+    run: RunId,
+
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+/// Options of `runner ec2 list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    account: AccountArgs,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `runner ec2 gc`.
+#[derive(Debug, Args)]
+pub(super) struct Collect {
+    #[command(flatten)]
+    account: AccountArgs,
+
+    /// Also runs that were begun longer ago than this, whatever their time limit
+    #[arg(long, value_name = "DURATION", value_parser = backends::durations::parse_limit)]
+    older_than: Option<Duration>,
+}
+
+impl Destroy {
+    pub(super) fn run(self) -> Result<ExitCode, CommandError> {
+        let session = Session::open(&self.account)?;
+        let bucket = bucket(&session, &self.account);
+        Ok(destroy(&session, bucket.as_deref(), self.run))
+    }
+}
+
+impl List {
+    pub(super) fn run(self) -> Result<ExitCode, CommandError> {
+        let session = Session::open(&self.account)?;
+        let bucket = bucket(&session, &self.account);
+        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.as_deref()))?;
+        let mut stdout = std::io::stdout().lock();
+        // A closed stdout is the reader's wish.
+        if self.json {
+            let json = serde_json::to_string_pretty(&runs);
+            let _ = writeln!(stdout, "{}", json.map_err(|error| CommandError::Input(error.to_string()))?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        for (run, found) in &runs {
+            let tag = |key: &str| found.tags.get(key).map_or("?", String::as_str);
+            let _ = writeln!(
+                stdout,
+                "{run}  {} things  created {}  expires {}  by {}",
+                found.describe().len(),
+                tag(TAG_CREATED),
+                tag(TAG_EXPIRES),
+                tag(TAG_OWNER)
+            );
+        }
+        if runs.is_empty() {
+            let _ = writeln!(std::io::stderr(), "nothing of any run exists");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Collect {
+    pub(super) fn run(self) -> Result<ExitCode, CommandError> {
+        let session = Session::open(&self.account)?;
+        let bucket = bucket(&session, &self.account);
+        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.as_deref()))?;
+        let now = Timestamp::now();
+        let mut code = ExitCode::SUCCESS;
+        for (run, found) in &runs {
+            if !is_due(found, now, self.older_than) {
+                let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
+                continue;
+            }
+            let Ok(run) = run.parse::<RunId>() else { continue };
+            if destroy(&session, bucket.as_deref(), run) != ExitCode::SUCCESS {
+                code = ExitCode::from(LEFT);
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// Whether a run may be removed: its time limit has passed, or it was begun long ago. Of one that says neither, only
+/// files are left, which the bucket lets expire.
+fn is_due(found: &Found, now: Timestamp, older_than: Option<Duration>) -> bool {
+    let time = |key: &str| found.tags.get(key).and_then(|time| time.parse::<Timestamp>().ok());
+    let has_expired = time(TAG_EXPIRES).is_some_and(|expires| expires <= now);
+    let age = time(TAG_CREATED).and_then(|created| Duration::try_from(now.duration_since(created)).ok());
+    has_expired || age.zip(older_than).is_some_and(|(age, limit)| age >= limit)
+}
+
+/// The bucket of the stack, if there is one: a run can be destroyed without.
+fn bucket(session: &Session, args: &AccountArgs) -> Option<String> {
+    let found = session.runtime.block_on(infrastructure::find(&session.account, &args.stack));
+    match found {
+        Ok(infrastructure) => Some(infrastructure.bucket),
+        Err(error) => {
+            tracing::warn!("the bucket is not known, so files of runs are not looked for: {error}");
+            None
+        }
+    }
+}
+
+fn destroy(session: &Session, bucket: Option<&str>, run: RunId) -> ExitCode {
+    let names = RunNames::new(run);
+    let teardown = teardown::Teardown {
+        account: &session.account,
+        names: &names,
+        bucket,
+        is_in_doubt: false,
+        with_report: true,
+    };
+    let mut stderr = std::io::stderr();
+    let mut say = |what: &str| {
+        let _ = writeln!(std::io::stderr(), "{what}");
+    };
+    let left = session.runtime.block_on(teardown.run(&mut say));
+    if left.is_nothing() {
+        println!("nothing is left of run {}", names.run());
+        return ExitCode::SUCCESS;
+    }
+    for what in left.describe() {
+        let _ = writeln!(stderr, "left: {what}");
+    }
+    ExitCode::from(LEFT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_collected_when_its_time_has_come() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let found = |expires: &str| Found {
+            tags: [(TAG_EXPIRES, expires), (TAG_CREATED, "2026-11-22T10:00:00Z")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Found::default()
+        };
+        let hours = |hours| Some(Duration::from_secs(3600 * hours));
+        assert!(is_due(&found("2026-11-22T11:59:59Z"), now, None));
+        assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, None));
+        assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, hours(3)));
+        assert!(is_due(&found("2026-11-22T12:00:01Z"), now, hours(1)));
+        assert!(!is_due(&Found::default(), now, hours(1)), "nobody knows how old it is");
+    }
+}

@@ -1,0 +1,298 @@
+//! `runner ec2 --scenario FILE`: one run in the cloud.
+
+use super::Session;
+use super::options::{AccountArgs, Ec2Run};
+use super::plan::Planned;
+use crate::command::programs::Found;
+use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
+use crate::run::{
+    self, Beginning, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory,
+    RunError, ScenarioSource,
+};
+use backends::hosts::Hosts;
+use backends::key_file;
+use backends::scenario::Scenario;
+use ec2::artifacts::{AL2023_GLIBC, Artifact, check};
+use ec2::cloud::{self, CloudHosts, CloudParts, Preparation, ProvisionError};
+use ec2::journal::{Entry, Journal};
+use ec2::launch::{CONTROL_PORT, Launch};
+use ec2::names::RunNames;
+use ec2::steps::{ScriptContext, WorkerDriver};
+use ec2::tags::Tags;
+use jiff::Timestamp;
+use russula_proto::{CoordinatorLimits, Key};
+use serde_json::json;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Where drivers of servers listen; each host is alone with its address.
+const DRIVER_PORT: u16 = 4433;
+
+/// Permissions of programs and of the scenario on a host.
+const PROGRAM_MODE: u32 = 0o755;
+const SCENARIO_MODE: u32 = 0o600;
+
+impl Ec2Run {
+    pub(super) fn run(self, account: &AccountArgs, verbose: bool) -> Result<ExitCode, CommandError> {
+        let source = ScenarioSource::new(self.scenario.clone());
+        let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
+        let (found, collector) = self.programs.find(&self.run)?;
+        let worker = match &self.worker {
+            Some(worker) => worker.clone(),
+            None => std::env::current_exe().map_err(RunError::OwnPath)?,
+        };
+        let session = Session::open(account)?;
+        let planned = self.plan(&session, &account.stack, &scenario)?;
+        self.check_programs(&planned, &worker, &found, collector.as_deref())?;
+        planned.check_permission(&session)?;
+        if self.dry_run {
+            let _ = write!(std::io::stdout(), "{}", planned.describe(&session));
+            return Ok(ExitCode::SUCCESS);
+        }
+        run::raise_file_limit();
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let directory = RunDirectory::create(&self.run.out)?;
+        tracing::info!("the run directory is {}", directory.path().display());
+        let file = directory.place_scenario(&source, scenario.name())?;
+        let files = Files::collect(&worker, &found, collector.as_deref(), &file, scenario.name())?;
+        let plan = self.run_plan(&directory, key_file::generate()?, &files.drivers, (&file, scenario))?;
+        let options = json!({"account": account, "ec2": self});
+        directory.write_plan("ec2", &plan, &options)?;
+        let progress = Progress::new(&plan);
+        let outcome = self.carry_out(session, planned, &plan, files, &directory, &progress, interrupts);
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
+        self.run.show(&directory, &outcome, verbose)
+    }
+
+    fn run_plan(
+        &self,
+        directory: &RunDirectory,
+        key: Key,
+        drivers: &[PlannedDriver],
+        (file, scenario): (&Path, Scenario),
+    ) -> Result<Plan, RunError> {
+        Ok(Plan {
+            run: directory.run_id().clone(),
+            key,
+            drivers: drivers.to_vec(),
+            repeat: self.run.repeat,
+            ready_timeout: CoordinatorLimits::default().ready,
+            timeout: self.run.timeout,
+            max_start_skew: self.run.max_start_skew,
+            on_start_skew: self.run.on_start_skew,
+            pause: false,
+            work: run::work_of(file, drivers)?,
+            scenario,
+        })
+    }
+
+    /// A program that could not run on the hosts is found out before they cost anything.
+    fn check_programs(
+        &self,
+        planned: &Planned,
+        worker: &Path,
+        found: &[Found],
+        collector: Option<&Path>,
+    ) -> Result<(), CommandError> {
+        // An image of the user's may have any C library.
+        let glibc = if self.ami.is_some() { (u16::MAX, u16::MAX) } else { AL2023_GLIBC };
+        let drivers = found.iter().flat_map(|driver| match driver {
+            Found::Embedded(_) => vec![],
+            Found::Programs { server, client, .. } => vec![server.as_path(), client.as_path()],
+        });
+        let programs: Vec<&Path> = [Some(worker), collector].into_iter().flatten().chain(drivers).collect();
+        for architecture in planned.plan.architectures.values() {
+            for program in &programs {
+                check(program, *architecture, glibc)
+                    .map_err(|error| CommandError::Input(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything from the first thing that is created to the last that is given back.
+    #[allow(clippy::too_many_arguments, reason = "each is made at another moment of the verb")]
+    fn carry_out(
+        &self,
+        session: Session,
+        planned: Planned,
+        plan: &Plan,
+        files: Files,
+        directory: &RunDirectory,
+        progress: &Progress,
+        mut interrupts: Interrupts,
+    ) -> Result<Outcome, RunError> {
+        let names = RunNames::new(plan.run.clone());
+        let context = self.context(&session, &planned, &names, plan, &files);
+        let preparation = Preparation { artifacts: files.artifacts, context, ttl: self.ttl };
+        let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
+        let provisioned =
+            self.provision(&session, &planned, &names, plan, &preparation, directory, progress, &impatience);
+        let hosts = match provisioned {
+            Ok(hosts) => hosts,
+            Err(error) => {
+                progress.phase("giving back what was created");
+                // From now on, one more signal means that the user has no patience left.
+                interrupts.drain();
+                let bucket = &planned.infrastructure.bucket;
+                let (account, keep) = (&session.account, self.keep);
+                if !keep {
+                    let left = session.runtime.block_on(cloud::give_back(
+                        account,
+                        &names,
+                        bucket,
+                        Some(&impatience),
+                    ));
+                    if left.is_nothing() {
+                        cloud::note_gone(directory.path());
+                    }
+                    for what in left.describe() {
+                        progress.message(&format!("left: {what}"));
+                    }
+                }
+                return Err(error);
+            }
+        };
+        let parts = CloudParts {
+            runtime: session.runtime,
+            account: session.account,
+            infrastructure: planned.infrastructure,
+            context: preparation.context,
+            hosts,
+            run_directory: directory.path().to_owned(),
+            keep: self.keep,
+            impatience: Some(impatience),
+        };
+        let mut hosts = CloudHosts::new(parts);
+        directory.write_hosts(&hosts)?;
+        run::run(plan, &mut hosts as &mut dyn Hosts, directory, progress, interrupts, Beginning::New)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is made at another moment of the verb")]
+    fn provision(
+        &self,
+        session: &Session,
+        planned: &Planned,
+        names: &RunNames,
+        plan: &Plan,
+        preparation: &Preparation,
+        directory: &RunDirectory,
+        progress: &Progress,
+        impatience: &OwnedFd,
+    ) -> Result<Vec<ec2::hosts::CloudHost>, RunError> {
+        let journal = Journal::open(directory.path()).map_err(ProvisionError::from)?;
+        let (run, region) = (names.run().to_string(), session.account.region.clone());
+        let bucket = planned.infrastructure.bucket.clone();
+        journal.write(&Entry::Run { run, region, bucket }).map_err(ProvisionError::from)?;
+        let now = Timestamp::now();
+        let tags = Tags {
+            run: names.run().to_string(),
+            owner: session.caller.arn.clone(),
+            created: now.to_string(),
+            expires: now.saturating_add(self.ttl).unwrap_or(now).to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let launch = Launch {
+            account: &session.account,
+            infrastructure: &planned.infrastructure,
+            names,
+            tags: &tags,
+            plan: &planned.plan,
+            settings: &planned.settings,
+            journal: &journal,
+        };
+        let mut say = |what: &str| progress.phase(what);
+        session.runtime.block_on(async {
+            tokio::select! {
+                hosts = cloud::provision(&launch, &plan.key, preparation, &mut say) => Ok(hosts?),
+                () = cloud::readable(Some(impatience)) => Err(RunError::Interrupted),
+            }
+        })
+    }
+
+    fn context(
+        &self,
+        session: &Session,
+        planned: &Planned,
+        names: &RunNames,
+        plan: &Plan,
+        files: &Files,
+    ) -> ScriptContext {
+        let mut worker_options = Vec::from(self.programs.worker_args());
+        worker_options.extend(["--scenario-name".to_owned(), plan.scenario.name().to_owned()]);
+        if let Some(collector) = &files.collector {
+            worker_options.extend(["--stock-collector".to_owned(), collector.clone()]);
+        }
+        ScriptContext {
+            names: names.clone(),
+            region: session.account.region.clone(),
+            bucket: planned.infrastructure.bucket.clone(),
+            scenario: files.scenario.clone(),
+            drivers: files.on_hosts.clone(),
+            control_port: CONTROL_PORT,
+            driver_port: DRIVER_PORT,
+            worker_options,
+            builds: vec![],
+        }
+    }
+}
+
+/// What goes to the hosts.
+struct Files {
+    artifacts: Vec<Artifact>,
+    drivers: Vec<PlannedDriver>,
+    on_hosts: Vec<WorkerDriver>,
+    scenario: String,
+    collector: Option<String>,
+}
+
+impl Files {
+    fn collect(
+        worker: &Path,
+        found: &[Found],
+        collector: Option<&Path>,
+        scenario_file: &Path,
+        scenario: &str,
+    ) -> Result<Self, CommandError> {
+        let mut files = Self {
+            artifacts: vec![],
+            drivers: vec![],
+            on_hosts: vec![],
+            scenario: format!("scenario/{scenario}.json"),
+            collector: None,
+        };
+        files.add(worker, "bin/runner", PROGRAM_MODE)?;
+        files.add(scenario_file, &files.scenario.clone(), SCENARIO_MODE)?;
+        for driver in found {
+            let (name, server, client, programs) = match driver {
+                // The worker's program itself, under the names that make it the driver.
+                Found::Embedded(name) => {
+                    let server = files.add(worker, &format!("bin/{EMBEDDED_SERVER}"), PROGRAM_MODE)?;
+                    let client = files.add(worker, &format!("bin/{EMBEDDED_CLIENT}"), PROGRAM_MODE)?;
+                    (name, server, client, DriverPrograms::BuiltIn { builtin: env!("CARGO_PKG_VERSION") })
+                }
+                Found::Programs { name, server, client } => {
+                    let programs = DriverPrograms::Files { server: server.clone(), client: client.clone() };
+                    let server = files.add(server, &format!("bin/{name}-server"), PROGRAM_MODE)?;
+                    let client = files.add(client, &format!("bin/{name}-client"), PROGRAM_MODE)?;
+                    (name, server, client, programs)
+                }
+            };
+            let (server, client) = (Some(server), Some(client));
+            files.on_hosts.push(WorkerDriver { name: name.to_string(), server, client });
+            files.drivers.push(PlannedDriver { name: name.to_string(), programs });
+        }
+        if let Some(collector) = collector {
+            files.collector = Some(files.add(collector, "bin/collector", PROGRAM_MODE)?);
+        }
+        Ok(files)
+    }
+
+    fn add(&mut self, path: &Path, name: &str, mode: u32) -> Result<String, CommandError> {
+        let artifact = Artifact::of_file(&PathBuf::from(path), name, mode);
+        self.artifacts.push(artifact.map_err(|error| CommandError::Input(error.to_string()))?);
+        Ok(name.to_owned())
+    }
+}
