@@ -181,6 +181,10 @@ impl Process {
         if is_coordinators {
             self.host.record.note(Observation::Arrived(self.host.id, End::Worker, len));
         }
+        if !is_coordinators {
+            // What is due by now is not the stranger's doing.
+            self.worker.handle_timeout(self.local_now());
+        }
         let before = self.worker_state();
         self.worker.handle_bytes(id, &self.buffer[..len], self.local_now());
         if !is_coordinators && before != self.worker_state() {

@@ -358,6 +358,10 @@ impl World {
                 self.touch_worker(host);
                 let now = self.host_now(host);
                 if let Some(worker) = &mut self.host_mut(host).worker {
+                    if is_stranger {
+                        // What is due by now is not the stranger's doing.
+                        worker.handle_timeout(now);
+                    }
                     let before = (worker.state(), worker.repetition(), worker.is_attached());
                     worker.handle_bytes(socket, &bytes[from..from + len], now);
                     let after = (worker.state(), worker.repetition(), worker.is_attached());
