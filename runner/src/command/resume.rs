@@ -1,6 +1,8 @@
 //! `runner resume`: a run whose orchestrator has died.
 
 use super::attach::Attach;
+#[cfg(feature = "ec2")]
+use super::ec2::Recorded;
 #[cfg(target_os = "linux")]
 use super::local::Local;
 use super::{CommandError, options};
@@ -59,6 +61,11 @@ impl Resume {
                 let mut local: Local = recorded_options(&directory)?;
                 local.run.json |= self.json;
                 local.resume(&directory, (file, scenario), beginning, verbose)
+            }
+            #[cfg(feature = "ec2")]
+            "ec2" => {
+                let recorded: Recorded = recorded_options(&directory)?;
+                recorded.resume(&directory, (file, scenario), beginning, (self.json, verbose))
             }
             backend => Err(CommandError::Input(format!(
                 "the run in {} is one of {backend:?}, which this program cannot resume",

@@ -11,9 +11,12 @@ mod stack;
 pub(in crate::command) use config::expand;
 
 use super::{CommandError, Verb};
+use crate::run::{Beginning, RunDirectory};
 use account::Session;
+use backends::scenario::Scenario;
 use clap::{Args, Subcommand};
 use options::{AccountArgs, Ec2Run};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Options of `runner ec2`; what it does is told to the user at its verb.
@@ -62,5 +65,26 @@ impl Ec2 {
             Verb::Ec2(ec2) if ec2.verb.is_none() => ec2.run.config.as_deref(),
             _ => None,
         }
+    }
+}
+
+/// The options of a run, as `run.json` has them.
+#[derive(serde::Deserialize)]
+pub(super) struct Recorded {
+    account: AccountArgs,
+    ec2: Ec2Run,
+}
+
+impl Recorded {
+    /// Takes the run in `directory` over.
+    pub(super) fn resume(
+        mut self,
+        directory: &RunDirectory,
+        scenario: (PathBuf, Scenario),
+        beginning: Beginning,
+        (json, verbose): (bool, bool),
+    ) -> Result<ExitCode, CommandError> {
+        self.ec2.run.json |= json;
+        self.ec2.resume(&self.account, directory, scenario, beginning, verbose)
     }
 }

@@ -43,7 +43,12 @@ impl Ec2Run {
         })
     }
 
-    async fn infrastructure(&self, session: &Session, stack: &str) -> Result<Infrastructure, CommandError> {
+    /// What the run uses and does not create.
+    pub(super) async fn infrastructure(
+        &self,
+        session: &Session,
+        stack: &str,
+    ) -> Result<Infrastructure, CommandError> {
         let Some(path) = &self.cdk_config_file else {
             return Ok(infrastructure::find(&session.account, stack).await?);
         };

@@ -14,8 +14,9 @@ use backends::key_file;
 use backends::scenario::Scenario;
 use ec2::artifacts::{AL2023_GLIBC, Artifact, check};
 use ec2::cloud::{self, CloudHosts, CloudParts, Preparation, ProvisionError};
-use ec2::journal::{Entry, Journal};
-use ec2::launch::{CONTROL_PORT, Launch};
+use ec2::hosts::CloudHost;
+use ec2::journal::{self, Entry, Journal};
+use ec2::launch::{CONTROL_PORT, Launch, read_key};
 use ec2::names::RunNames;
 use ec2::steps::{ScriptContext, WorkerDriver};
 use ec2::tags::Tags;
@@ -64,6 +65,49 @@ impl Ec2Run {
         let outcome = self.carry_out(session, planned, &plan, files, &directory, &progress, interrupts);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
         self.run.show(&directory, &outcome, verbose)
+    }
+
+    /// Takes the run in `directory` over, which was begun with these options.
+    pub(super) fn resume(
+        &self,
+        account: &AccountArgs,
+        directory: &RunDirectory,
+        (file, scenario): (PathBuf, Scenario),
+        beginning: Beginning,
+        verbose: bool,
+    ) -> Result<ExitCode, CommandError> {
+        let left = Left::read(directory)?;
+        let account = AccountArgs { region: Some(left.region.clone()), ..account.clone() };
+        let session = Session::open(&account)?;
+        let names = RunNames::new(directory.run_id().clone());
+        let (found, collector) = self.programs.find(&self.run)?;
+        let worker = std::env::current_exe().map_err(RunError::OwnPath)?;
+        let worker = self.worker.as_deref().unwrap_or(&worker);
+        let files = Files::collect(worker, &found, collector.as_deref(), &file, scenario.name())?;
+        let (infrastructure, key) = session.runtime.block_on(async {
+            let infrastructure = self.infrastructure(&session, &account.stack).await?;
+            let key = read_key(&session.account, &names).await?;
+            Ok::<_, CommandError>((infrastructure, key))
+        })?;
+        let plan = self.run_plan(directory, key, &files.drivers, (&file, scenario))?;
+        run::raise_file_limit();
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
+        let context = self.context(&session, &infrastructure.bucket, &names, &plan, &files);
+        let mut hosts = CloudHosts::new(CloudParts {
+            runtime: session.runtime,
+            account: session.account,
+            infrastructure,
+            context,
+            hosts: left.hosts,
+            run_directory: directory.path().to_owned(),
+            keep: self.keep,
+            impatience: Some(impatience),
+        });
+        let progress = Progress::new(&plan);
+        let outcome =
+            run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning)?;
+        self.run.show(directory, &outcome, verbose)
     }
 
     fn run_plan(
@@ -125,7 +169,8 @@ impl Ec2Run {
         mut interrupts: Interrupts,
     ) -> Result<Outcome, RunError> {
         let names = RunNames::new(plan.run.clone());
-        let context = self.context(&session, &planned, &names, plan, &files);
+        let bucket = &planned.infrastructure.bucket;
+        let context = self.context(&session, bucket, &names, plan, &files);
         let preparation = Preparation { artifacts: files.artifacts, context, ttl: self.ttl };
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
         let provisioned =
@@ -181,7 +226,7 @@ impl Ec2Run {
         directory: &RunDirectory,
         progress: &Progress,
         impatience: &OwnedFd,
-    ) -> Result<Vec<ec2::hosts::CloudHost>, RunError> {
+    ) -> Result<Vec<CloudHost>, RunError> {
         let journal = Journal::open(directory.path()).map_err(ProvisionError::from)?;
         let (run, region) = (names.run().to_string(), session.account.region.clone());
         let bucket = planned.infrastructure.bucket.clone();
@@ -215,7 +260,7 @@ impl Ec2Run {
     fn context(
         &self,
         session: &Session,
-        planned: &Planned,
+        bucket: &str,
         names: &RunNames,
         plan: &Plan,
         files: &Files,
@@ -228,7 +273,7 @@ impl Ec2Run {
         ScriptContext {
             names: names.clone(),
             region: session.account.region.clone(),
-            bucket: planned.infrastructure.bucket.clone(),
+            bucket: bucket.to_owned(),
             scenario: files.scenario.clone(),
             drivers: files.on_hosts.clone(),
             control_port: CONTROL_PORT,
@@ -236,6 +281,38 @@ impl Ec2Run {
             worker_options,
             builds: vec![],
         }
+    }
+}
+
+/// What a process that died has left in the cloud.
+struct Left {
+    region: String,
+    hosts: Vec<CloudHost>,
+}
+
+impl Left {
+    fn read(directory: &RunDirectory) -> Result<Self, CommandError> {
+        let path = directory.path().display();
+        let entries = journal::read(directory.path());
+        let entries =
+            entries.map_err(|error| CommandError::Input(format!("{path}: {}: {error}", journal::FILE)))?;
+        let mut left = Self { region: String::new(), hosts: vec![] };
+        for entry in entries {
+            match entry {
+                Entry::Run { region, .. } => left.region = region,
+                Entry::Hosts { hosts } => left.hosts = hosts,
+                Entry::Gone => left.hosts.clear(),
+                Entry::Intent { .. } | Entry::Created { .. } => {}
+            }
+        }
+        if left.hosts.is_empty() {
+            let run = directory.run_id();
+            return Err(CommandError::Input(format!(
+                "the run in {path} has no hosts that are ready: its orchestrator died before they were, or they are \
+                 gone; `runner ec2 destroy {run}` removes what there is"
+            )));
+        }
+        Ok(left)
     }
 }
 

@@ -1,0 +1,59 @@
+//! What cannot work is refused with exit code 2 before anything is created.
+
+use crate::bench::{Bench, scenario_file, told};
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_created() {
+    let bench = Bench::new();
+    let (tiny, image) = (scenario_file("tiny"), bench.image());
+    let base = ["ec2", "--scenario", &tiny, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
+    let config = bench.path("run.toml");
+    std::fs::write(&config, "instance-typ = 'x'\n").expect("written");
+    let config = config.to_str().expect("a path of text");
+    for (more, expected) in [
+        (
+            vec!["--server-az", "us-east-1a,us-east-1b"],
+            "--server-az names 2 zones and the scenario has 1 server",
+        ),
+        (vec!["--client-az", "eu-central-1a"], "--client-az eu-central-1a: there is no subnet in this zone"),
+        (vec!["--instance-type", "x9.huge"], "there is no instance type x9.huge"),
+        (vec!["--key-pair", "nobodys"], "--key-pair nobodys: there is no such key pair"),
+        (vec!["--ami", "ami-00000000000000000"], "ami-00000000000000000"),
+        (vec!["--stack", "other"], "runner ec2 setup"),
+        (vec!["--config", config], "there is no option \"instance-typ\""),
+        (vec!["--ttl", "1m"], "expected a duration from 10m"),
+    ] {
+        let mut args = base.to_vec();
+        if more[0] == "--ami" {
+            args.truncate(5);
+        }
+        args.extend(&more);
+        if !more.contains(&"--instance-type") {
+            args.extend(["--instance-type", "c6i.large"]);
+        }
+        let output = bench.expect(2, &args);
+        assert!(told(&output).contains(expected), "{more:?}: {}", told(&output));
+    }
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+    assert!(!bench.path("runs").exists(), "there is no run");
+}
+
+#[test]
+fn an_account_that_is_not_there_is_named() {
+    let bench = Bench::empty();
+    let tiny = scenario_file("tiny");
+    let output = bench.expect(2, &["ec2", "--scenario", &tiny, "--allow-cidr", "127.0.0.1/32"]);
+    assert!(told(&output).contains("runner ec2 setup"), "{}", told(&output));
+    let no_region = bench.command(&["ec2", "list"]).env_remove("AWS_REGION").output().expect("it starts");
+    assert_eq!(no_region.status.code(), Some(2), "{}", told(&no_region));
+    assert!(told(&no_region).contains("no region is set"), "{}", told(&no_region));
+    let nobody = bench
+        .command(&["ec2", "list"])
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .expect("it starts");
+    assert_eq!(nobody.status.code(), Some(2), "{}", told(&nobody));
+    assert!(told(&nobody).contains("credentials"), "{}", told(&nobody));
+}

@@ -1,0 +1,65 @@
+//! Whoever dies, nothing stays.
+
+use crate::bench::{Bench, Running};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn signal(running: &Running, signal: Signal) {
+    let pid = i32::try_from(running.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("it is there");
+}
+
+#[test]
+fn a_run_whose_orchestrator_was_killed_is_destroyed_from_elsewhere() {
+    let bench = Bench::new();
+    let mut running = bench.start_run("demo", &[]);
+    running.wait_for("running clients");
+    running.child.kill().expect("it is there");
+    running.child.wait().expect("a child");
+    assert!(!bench.cloud.left_of_runs().is_empty(), "the hosts live on");
+    let run = bench.run_id();
+    std::fs::remove_dir_all(bench.path("runs")).expect("removed");
+    let list = bench.expect(0, &["ec2", "list"]);
+    assert!(String::from_utf8_lossy(&list.stdout).contains(&run));
+    bench.expect(0, &["ec2", "destroy", &run]);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+#[test]
+fn a_run_whose_orchestrator_was_killed_is_resumed_over_the_same_hosts() {
+    let bench = Bench::new();
+    let mut running = bench.start_run("demo", &["--repeat", "2"]);
+    running.wait_for("running clients");
+    running.child.kill().expect("it is there");
+    running.child.wait().expect("a child");
+    bench.expect(0, &["resume", "latest"]);
+    let summary = bench.summary();
+    let repetitions = summary["drivers"][0]["repetitions"].as_array().expect("a list");
+    assert_eq!(repetitions.len(), 2, "{summary:#}");
+    assert!(repetitions.iter().all(|repetition| repetition["status"] == "ok"), "{summary:#}");
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+#[test]
+fn an_interrupt_gives_everything_back() {
+    for moment in ["launching", "step place_worker", "running clients"] {
+        let bench = Bench::new();
+        let mut running = bench.start_run("demo", &[]);
+        running.wait_for(moment);
+        signal(&running, Signal::INT);
+        running.expect(130);
+        assert_eq!(bench.cloud.left_of_runs(), [""; 0], "interrupted at {moment:?}");
+    }
+}
+
+#[test]
+fn a_host_that_dies_fails_the_run_by_name() {
+    let bench = Bench::new();
+    let mut running = bench.start_run("demo", &[]);
+    running.wait_for("running clients");
+    let hosts = bench.cloud.get("hosts");
+    let id = hosts[0]["id"].as_str().expect("a host").to_owned();
+    bench.cloud.post(&format!("hosts/{id}/die?state=terminated"), &serde_json::Value::Null);
+    let stderr = running.expect(3);
+    assert!(stderr.contains(&id), "{stderr}");
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}

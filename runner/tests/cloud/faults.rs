@@ -1,0 +1,55 @@
+//! A service that says no, once, at one call.
+
+use crate::bench::Bench;
+use serde_json::json;
+
+#[test]
+fn without_room_in_one_zone_the_next_one_is_taken() {
+    let bench = Bench::new();
+    // The first two are dry runs.
+    bench.cloud.post(
+        "faults",
+        &json!([{"operation": "ec2:RunInstances", "nth": 3, "kind": "error", "status": 500,
+                 "code": "InsufficientInstanceCapacity", "message": "no room here"}]),
+    );
+    bench.start_run("tiny", &[]).expect(0);
+    assert_eq!(bench.cloud.calls("ec2:RunInstances"), 5);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// One call of each kind that a run makes.
+#[test]
+fn a_fault_at_a_call_is_named_and_leaves_nothing() {
+    for (operation, nth) in [
+        ("ec2:CreateSecurityGroup", 1),
+        ("ssm:PutParameter", 1),
+        ("ec2:RunInstances", 3),
+        ("ssm:SendCommand", 3),
+        ("s3:PutObject", 2),
+    ] {
+        let bench = Bench::new();
+        let fault = json!([{"operation": operation, "nth": nth, "kind": "error", "status": 403,
+                            "code": "AccessDenied", "message": "not today"}]);
+        bench.cloud.post("faults", &fault);
+        let stderr = bench.start_run("tiny", &[]).expect(3);
+        let name = operation.split(':').nth(1).expect("service and operation");
+        assert!(stderr.contains(name) && stderr.contains("not today"), "{operation}: {stderr}");
+        assert_eq!(bench.cloud.left_of_runs(), [""; 0], "{operation}");
+    }
+}
+
+/// A lost answer is no reason to fail, and makes nothing twice.
+#[test]
+fn a_lost_answer_makes_nothing_twice() {
+    let bench = Bench::new();
+    let lost = |operation: &str, nth: u32| json!({"operation": operation, "nth": nth, "kind": "lost_reply"});
+    let faults = json!([
+        lost("ec2:CreateSecurityGroup", 1),
+        lost("ssm:PutParameter", 1),
+        lost("ec2:RunInstances", 3),
+        lost("ssm:SendCommand", 2),
+    ]);
+    bench.cloud.post("faults", &faults);
+    bench.start_run("tiny", &[]).expect(0);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
