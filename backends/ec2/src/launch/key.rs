@@ -39,13 +39,13 @@ pub async fn read_key(account: &Account, names: &RunNames) -> Result<Key, ApiErr
     let request = account.ssm.get_parameter().name(&name).with_decryption(true);
     let parameter = call(operation, &name, request.send()).await?;
     let text = parameter.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
-    let key = key_file::read_from(&mut text.as_bytes());
+    let key = key_file::read_from(&mut format!("{text}\n").as_bytes());
     key.map_err(|_| ApiError::incomplete(operation, &name, "key in it"))
 }
 
-/// The key as a key file has it.
+/// The key as a key file has it, but for the end of the line, which the hosts' `aws` adds.
 fn text_of(key: &Key) -> String {
     let mut text = Vec::new();
     key_file::write_to(&mut text, key).expect("a vector takes everything");
-    String::from_utf8(text).expect("a key file is text")
+    String::from_utf8(text).expect("a key file is text").trim_end().to_owned()
 }

@@ -30,18 +30,26 @@ find_myself() {
     die "the manifest of run $RUN does not name this host, $AWS_SSM_INSTANCE_ID"
 }
 
+# Where the bytes of a digest are already: one program may be wanted under several names.
+declare -A have=()
+
 # fetch_file DIGEST MODE PATH URL: the file is there with these bytes, or the step fails.
 fetch_file() {
     local digest="$1" mode="$2" path="$3" url="$4"
     case "/$path/" in *//* | */../* | */./*) die "the manifest names a file outside the directory of the run: $path" ;; esac
     if ! has_digest "$path" "$digest"; then
         mkdir -p "$(dirname "$path")"
-        curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
-            --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
+        if [[ -n "${have[$digest]:-}" ]]; then
+            cp "${have[$digest]}" "$path.new"
+        else
+            curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
+                --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
+        fi
         has_digest "$path.new" "$digest" || die "$path was downloaded with other bytes than digest $digest promises"
         mv "$path.new" "$path"
     fi
     chmod "$mode" "$path"
+    have[$digest]="$path"
 }
 
 has_digest() {
