@@ -5,7 +5,7 @@ use super::host::Socket;
 use russula_proto::coordinator::{Event, Output};
 use russula_proto::link::MAX_OUTGOING_LEN;
 use russula_proto::wire::{Position, Refusal, WorkerMessage};
-use russula_proto::{Ending, Failure, Milestone, Stage, Timestamp, Traffic};
+use russula_proto::{Ending, Failure, Milestone, PeerError, Stage, Timestamp, Traffic};
 
 /// What an input was.
 pub(super) enum Cause {
@@ -185,6 +185,10 @@ impl Scene {
             (Failure::Deadline { .. }, Cause::Time) => true,
             (Failure::Lost { index, .. }, Cause::Path(cause) | Cause::HostLost(cause)) => index == cause,
             (Failure::Lost { .. }, Cause::Time) => true,
+            // Who is refused for too long by a worker that listens to somebody else has lost it.
+            (Failure::Lost { index, error }, Cause::Messages(cause, _)) => {
+                index == cause && *error == PeerError::Refused(Refusal::Stale)
+            }
             (
                 Failure::Worker { index, .. }
                 | Failure::Restarted { index }

@@ -51,8 +51,10 @@ impl Model {
             let window = self.windows.open.take().expect("the state was entered before it is left");
             // With more messages than one the model cannot tell which of them it was.
             let is_exact = window.is_exact && self.chunk.messages <= 1;
-            let bytes = bytes - self.chunk.last_len - self.chunk.rest_len - window.from;
-            self.windows.closed.insert(window.part, is_exact.then_some(bytes));
+            // The message that ends a window may have begun it as well; then there is nothing in between.
+            let before_last = bytes - self.chunk.last_len - self.chunk.rest_len;
+            let counted = || before_last.saturating_sub(window.from);
+            self.windows.closed.insert(window.part, is_exact.then(counted));
         }
     }
 
