@@ -57,7 +57,9 @@ fn a_host_that_dies_fails_the_run_by_name() {
     let mut running = bench.start_run("demo", &[]);
     running.wait_for("running clients");
     let hosts = bench.cloud.get("hosts");
-    let id = hosts[0]["id"].as_str().expect("a host").to_owned();
+    let is_client = |host: &&serde_json::Value| host["tags"]["netbench-group"] == "client";
+    let client = hosts.as_array().expect("a list").iter().find(is_client).expect("there is a client");
+    let id = client["id"].as_str().expect("a host").to_owned();
     bench.cloud.post(&format!("hosts/{id}/die?state=terminated"), &serde_json::Value::Null);
     let stderr = running.expect(3);
     assert!(stderr.contains(&id), "{stderr}");

@@ -16,6 +16,8 @@ fn a_run_in_two_zones_with_two_drivers_leaves_nothing() {
     }
     args.extend(["--server-az", "us-east-1a,us-east-1b,us-east-1a", "--client-az", "us-east-1b"]);
     args.extend(["--server-placement", "cluster", "--client-placement", "spread", "--repeat", "2"]);
+    // Stock drivers bind every address, so their ports are not those of the other tests.
+    args.extend(["--driver-port", "9440"]);
     bench.start_run("two_clients_three_servers", &args).expect(0);
 
     let summary = bench.summary();
@@ -29,8 +31,9 @@ fn a_run_in_two_zones_with_two_drivers_leaves_nothing() {
             assert_eq!(hosts.len(), count);
             assert!(hosts.iter().all(|host| host["result"].is_string()), "{repetition:#}");
         }
-        // The workers were silent while the clients ran.
-        assert_eq!(repetition["quiet_window"]["control_bytes"], 0, "{repetition:#}");
+        // The workers were silent while all clients ran, if ever all of them did at the same time.
+        let control_bytes = &repetition["quiet_window"]["control_bytes"];
+        assert!(control_bytes.is_null() || *control_bytes == 0, "{repetition:#}");
     }
     let embedded = &drivers[0]["repetitions"][0];
     assert!(embedded["clients"][0]["received_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{embedded:#}");

@@ -5,7 +5,7 @@ client) drivers=("${CLIENT_DRIVERS[@]}") ;;
 *) die "the manifest puts this host into the unknown group $group" ;;
 esac
 args=(worker "$group" --listen "$address:$CONTROL_PORT" --run "$RUN" --key-file "$dir/key" --index "$index"
-    --scenario "$dir/$SCENARIO" --port "$DRIVER_PORT" --out "$dir/out")
+    --scenario "$dir/$SCENARIO" --port "$((DRIVER_PORT + index))" --out "$dir/out")
 # Pairs of a name and a path; a driver without a path is found by the worker itself.
 for ((i = 0; i < ${#drivers[@]}; i += 2)); do
     args+=(--driver "${drivers[i]}${drivers[i + 1]:+=$dir/${drivers[i + 1]}}")
@@ -13,7 +13,7 @@ done
 if [[ "$group" == client ]]; then
     servers=()
     while read -r -u 3 kind _ of place ip _; do
-        if [[ "$kind" == host && "$of" == server ]]; then servers[place]="$ip:$DRIVER_PORT"; fi
+        if [[ "$kind" == host && "$of" == server ]]; then servers[place]="$ip:$((DRIVER_PORT + place))"; fi
     done 3<manifest
     for server in "${servers[@]}"; do args+=(--server "$server"); done
 fi

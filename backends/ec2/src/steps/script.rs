@@ -19,7 +19,8 @@ pub struct ScriptContext {
     pub drivers: Vec<WorkerDriver>,
     /// Where workers listen for the coordinator.
     pub control_port: u16,
-    /// Where drivers of servers listen.
+    /// Where the driver of the first server listens; that of the next one a port higher, and so on. Hosts that share a
+    /// machine, as in the emulated cloud, share its ports.
     pub driver_port: u16,
     /// More options of the worker's command line.
     pub worker_options: Vec<String>,

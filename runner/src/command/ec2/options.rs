@@ -108,6 +108,10 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "CIDR", value_parser = parse_cidr)]
     pub(super) ssh_cidr: Vec<String>,
 
+    /// Where the driver of the first server listens; that of the next one a port higher, and so on
+    #[arg(long, value_name = "PORT", default_value_t = 4433, value_parser = clap::value_parser!(u16).range(1024..))]
+    pub(super) driver_port: u16,
+
     /// Say what would be created, check the permissions, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

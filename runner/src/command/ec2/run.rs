@@ -28,9 +28,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Where drivers of servers listen; each host is alone with its address.
-const DRIVER_PORT: u16 = 4433;
-
 /// Permissions of programs and of the scenario on a host.
 const PROGRAM_MODE: u32 = 0o755;
 const SCENARIO_MODE: u32 = 0o600;
@@ -277,7 +274,7 @@ impl Ec2Run {
             scenario: files.scenario.clone(),
             drivers: files.on_hosts.clone(),
             control_port: CONTROL_PORT,
-            driver_port: DRIVER_PORT,
+            driver_port: self.driver_port,
             worker_options,
             builds: vec![],
         }
