@@ -201,6 +201,12 @@ impl Scene {
         if input.flag() {
             bytes.splice(0..bytes.len().min(2), input.take(2).iter().copied());
         }
+        // What happens to be the byte that was to come next disturbs nothing: it may be the last one of a message.
+        if let (Some(first), Some(next)) = (bytes.first_mut(), connection.link.outgoing().first())
+            && first == next
+        {
+            *first = !*first;
+        }
         let is_attached = connection.is_attached();
         connection.disturb(bytes.len());
         let before = self.before();

@@ -50,7 +50,22 @@ fn received_bytes(trace: &str) -> u64 {
 }
 
 /// Runs the scenario in `file` with `driver`, and compares what each client received with what the scenario asks for.
+///
+/// A stock driver writes its trace from several threads, and on a busy machine two lines may run into each other, so
+/// that one of them is not counted (seen once: 5760 of 50 million bytes). A run of which too little was counted is
+/// played again.
 fn expect_received_bytes(stock: &Path, file: &Path, driver: &str) {
+    let tries = 3;
+    for left in (0..tries).rev() {
+        match compare_received_bytes(stock, file, driver) {
+            Ok(()) => return,
+            Err(difference) if left == 0 => panic!("{difference}, in each of {tries} runs"),
+            Err(difference) => println!("{difference}; once more"),
+        }
+    }
+}
+
+fn compare_received_bytes(stock: &Path, file: &Path, driver: &str) -> Result<(), String> {
     let loaded = Scenario::load(file).expect("a scenario");
     let bench = Bench::new();
     let traced = traced(&bench, stock, driver);
@@ -58,9 +73,14 @@ fn expect_received_bytes(stock: &Path, file: &Path, driver: &str) {
     for index in 0..loaded.clients().len() {
         let log = bench.read(&format!("logs/client-127.0.101.{}.{traced}.stdout.log", index + 1));
         let expected = loaded.expected_bytes(index).expect("the scenario says how many");
-        let received = received_bytes(&log);
-        assert_eq!(received, expected.received_bytes, "{} with {driver}: client {index}", loaded.name());
+        let (received, expected) = (received_bytes(&log), expected.received_bytes);
+        let place = format!("{} with {driver}: client {index}", loaded.name());
+        assert!(received <= expected, "{place} received {received} of {expected} bytes");
+        if received < expected {
+            return Err(format!("{place} received {received} of {expected} bytes"));
+        }
     }
+    Ok(())
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// At most so many faults in one run.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     faults: u8,
     /// Only this model: servers, clients or both.
     #[arg(long)]

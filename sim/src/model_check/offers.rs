@@ -107,7 +107,7 @@ impl World {
 
 impl Action {
     /// Whether it leads nowhere, if nothing else happens.
-    fn is_vain(&self) -> bool {
+    pub(super) fn is_vain(&self) -> bool {
         match self {
             Self::FindNobody(_) | Self::CoordinatorTime(_) | Self::Restart(_) => true,
             Self::Connect(_)

@@ -3,7 +3,7 @@
 
 use super::action::{Action, Fault, Place};
 use super::host::Life;
-use super::world::World;
+use super::world::{Side, World};
 use russula_proto::Timestamp;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl World {
 
     /// Dialing in vain comes back to the same state again and again, until a limit has passed.
     pub(super) fn let_long_time_pass(&mut self) {
-        let before = self.fingerprint();
+        let before = self.achieved();
         for _ in 0..VAIN_MAX {
             let Some((_, timer)) = self.timers().min_by_key(|(at, _)| *at) else { return };
             match timer {
@@ -81,10 +81,31 @@ impl World {
                     self.settle();
                 }
             }
-            if self.fingerprint() != before {
+            if self.achieved() != before || self.has_news() {
                 return;
             }
         }
+    }
+
+    /// Whether something can happen that leads on.
+    fn has_news(&self) -> bool {
+        self.actions()
+            .iter()
+            .any(|action| !action.is_vain() && !matches!(action, Action::LongTime | Action::Fault(_)))
+    }
+
+    /// What dialing in vain leaves as it is, though it goes on: which of two hosts is dialed next is no news.
+    fn achieved(&self) -> String {
+        let side = |side: &Side| {
+            let coordinator = &side.coordinator;
+            let peers: Vec<_> =
+                coordinator.peers().map(|peer| (peer.stage, peer.is_connected, peer.is_given_up)).collect();
+            let lives: Vec<_> = side.hosts.iter().map(|host| (host.life, host.worker.is_some())).collect();
+            let failed = coordinator.failure().is_some();
+            (coordinator.reached(), failed, coordinator.is_finished(), side.is_done, peers, lives)
+        };
+        let sides: Vec<_> = self.sides.iter().map(side).collect();
+        format!("{sides:?} {:?} {}", self.repetition, self.is_finishing)
     }
 
     pub(super) fn let_coordinator_time_pass(&mut self, side: u8) {
