@@ -55,10 +55,10 @@ fn known_type(info: &InstanceTypeInfo) -> Option<(String, InstanceType)> {
     };
     let vcpus = info.v_cpu_info().and_then(|info| info.default_v_cpus());
     let strategies = info.placement_group_info().map(|info| info.supported_strategies()).unwrap_or_default();
-    let strategy = |strategy: &PlacementGroupStrategy| match strategy {
-        PlacementGroupStrategy::Cluster => Some(Placement::Cluster),
-        PlacementGroupStrategy::Spread => Some(Placement::Spread),
-        PlacementGroupStrategy::Partition => Some(Placement::Partition),
+    let strategy = |strategy: &PlacementGroupStrategy| match strategy.as_str() {
+        "cluster" => Some(Placement::Cluster),
+        "spread" => Some(Placement::Spread),
+        "partition" => Some(Placement::Partition),
         // The service may learn more of them, and none of ours is among those.
         _ => None,
     };
@@ -98,11 +98,9 @@ pub async fn image_architecture(account: &Account, image: &str) -> Result<Option
         Err(error) if matches!(error.cause, Cause::NotFound | Cause::Invalid) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let architecture = images.images().first().and_then(|image| image.architecture()).cloned();
-    Ok(architecture.map(|architecture| match architecture {
-        aws_sdk_ec2::types::ArchitectureValues::Arm64 => Architecture::Arm64,
-        _ => Architecture::X86_64,
-    }))
+    let architecture = images.images().first().and_then(|image| image.architecture());
+    let is_arm = |name: &str| name == Architecture::Arm64.name();
+    Ok(architecture.map(|it| if is_arm(it.as_str()) { Architecture::Arm64 } else { Architecture::X86_64 }))
 }
 
 /// Whether there is a key pair of this name.

@@ -49,10 +49,12 @@ pub(in crate::command) fn expand(
             found,
             expected,
         };
+        if is_flag {
+            let is_on = value.as_bool().ok_or_else(|| wrong(value.type_str(), "true or false"))?;
+            all.extend(is_on.then(|| format!("--{key}").into()));
+            continue;
+        }
         match value {
-            Value::Boolean(true) if is_flag => all.push(format!("--{key}").into()),
-            Value::Boolean(false) if is_flag => {}
-            other if is_flag => return Err(wrong(other.type_str(), "true or false")),
             Value::Array(values) => {
                 for value in values {
                     let text =
@@ -60,7 +62,12 @@ pub(in crate::command) fn expand(
                     all.push(format!("--{key}={text}").into());
                 }
             }
-            other => {
+            other @ (Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Table(_)) => {
                 let text = scalar(other).ok_or_else(|| wrong(other.type_str(), "a text or a number"))?;
                 all.push(format!("--{key}={text}").into());
             }

@@ -166,7 +166,7 @@ mod tests {
                 .into(),
             ..Found::default()
         };
-        let hours = |hours| Some(Duration::from_secs(3600 * hours));
+        let hours = |hours: u64| Some(Duration::from_secs(3600 * hours));
         assert!(is_due(&found("2026-11-22T11:59:59Z"), now, None));
         assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, None));
         assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, hours(3)));

@@ -61,10 +61,8 @@ impl Ec2 {
 
     /// The file that options are to be taken from.
     pub(super) fn config(verb: &Verb) -> Option<&std::path::Path> {
-        match verb {
-            Verb::Ec2(ec2) if ec2.verb.is_none() => ec2.run.config.as_deref(),
-            _ => None,
-        }
+        let Verb::Ec2(ec2) = verb else { return None };
+        ec2.verb.is_none().then_some(ec2.run.config.as_deref()).flatten()
     }
 }
 
