@@ -242,27 +242,4 @@ mod tests {
             assert!(events.is_empty(), "{:?}", at - now);
         }
     }
-
-    /// `cargo test -p backends --release --lib alarm -- --ignored --nocapture`
-    #[test]
-    #[ignore = "it measures"]
-    fn how_late_it_is() {
-        let mut clock = Clock::with_alarms(1);
-        let mut events = Events::with_capacity(4);
-        let (mut alarm, mut timeout) = (vec![], vec![]);
-        for round in 0..1000 {
-            // Of no fixed phase to the clock of the kernel.
-            let wait = Duration::from_micros(1000 + round * 37 % 5000);
-            let at = Instant::now() + wait;
-            alarm.push(clock.wait(&[Some(at)]).0 - at);
-            let at = Instant::now() + wait;
-            clock.poll.poll(&mut events, Some(wait)).expect("a poll");
-            timeout.push(Instant::now() - at);
-        }
-        for (what, mut late) in [("alarm", alarm), ("timeout of the poll", timeout)] {
-            late.sort();
-            let [p50, p99, max] = [500, 990, 999].map(|rank| late[rank]);
-            println!("{what}: late by {p50:?} (median), {p99:?} (99th percentile), {max:?} (longest)");
-        }
-    }
 }

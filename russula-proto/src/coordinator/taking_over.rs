@@ -8,8 +8,8 @@ use crate::workflow::Milestone;
 
 impl Coordinator {
     /// Takes over repetition `repetition` with `program`, which another process of this session began before it
-    /// died, and had told to go as far as `asked`. `memories` are
-    /// [`Self::memories`] of that process: `None` for workers that were never heard.
+    /// died, and had told to go as far as `asked`. `memories` are [`Self::memories`] of that process: `None` for workers
+    /// that were never heard.
     ///
     /// What the workers did is heard from them. Nothing is done again, and a worker that has forgotten what it
     /// did fails the repetition.
@@ -35,8 +35,8 @@ impl Coordinator {
     }
 
     /// What each worker remembered when it last had something to do in this repetition, by index: what another process
-    /// needs to know to take over from this one. To be read once the repetition was begun, and again whenever a worker
-    /// has connected.
+    /// needs to know to take over from this one. To be read once the repetition was begun, and again before a group is
+    /// told to start: who has connected in between counts.
     pub fn memories(&self) -> impl Iterator<Item = Option<Memory>> {
         let now = |peer: &Peer| peer.welcome.as_ref().map(|welcome| welcome.memory);
         self.peers.iter().map(move |peer| peer.memory.or(now(peer)))

@@ -71,6 +71,27 @@ fn a_worker_that_nobody_is_connected_to_at_the_instant_starts_when_it_is_told_ag
     assert!(asks(&mut worker).contains(&START));
 }
 
+#[test]
+fn a_start_that_nobody_could_be_told_of_is_told_later_as_it_was() {
+    let (mut worker, mut coordinator) = attached_worker(Group::Client);
+    coordinator.say(&mut worker, &run_at(1, at_ms(50)), NOW);
+    worker.handle_timeout(at_ms(50));
+    assert!(asks(&mut worker).contains(&START));
+    worker.handle_end(SOCKET, at_ms(51));
+    worker.handle_started(at_ms(53));
+    let mut again = Peer::dial(&mut worker, ConnectionId(1), Group::Client, at_ms(60));
+    again.greet(&mut worker, SESSION, 2, at_ms(60));
+    let heard = again.hear(&mut worker, at_ms(60));
+    let reported = heard.iter().find_map(|message| match message {
+        WorkerMessage::Report(report) => report.started_at,
+        WorkerMessage::Welcome(_)
+        | WorkerMessage::Refused(_)
+        | WorkerMessage::Clock(_)
+        | WorkerMessage::Farewell => None,
+    });
+    assert_eq!(reported, Some(at_ms(53)), "when it really ran: {heard:?}");
+}
+
 /// A coordinator that takes over has to know all clocks first.
 #[test]
 fn a_start_is_put_off_by_the_goal_to_be_ready() {

@@ -37,16 +37,8 @@ impl World {
     /// known had been written down.
     pub(super) fn replace_coordinators(&mut self) {
         let takeover = self.takeover();
-        let asked = match self.mutation {
-            Mutation::TakesOverBlindly => self.setup.first_milestone(),
-            Mutation::None
-            | Mutation::KeepsSession
-            | Mutation::StartsWhenReady
-            | Mutation::NeverStopsPrograms
-            | Mutation::LeavesPrograms
-            | Mutation::StopsClocks
-            | Mutation::TellsAnotherOutcome => self.asked,
-        };
+        let is_blind = self.mutation == Mutation::TakesOverBlindly;
+        let asked = if is_blind { self.setup.first_milestone() } else { self.asked };
         self.sides.iter_mut().for_each(|side| side.replace_coordinator(self.now));
         match &mut self.sides[..] {
             // Nothing is left to be taken over; only the workers may still be there.
@@ -69,20 +61,12 @@ impl World {
 
     /// What the process has written down.
     fn takeover(&self) -> Takeover {
-        let memories = |side: &Side| match self.mutation {
-            Mutation::TakesOverBlindly => vec![None; side.hosts.len()],
-            Mutation::None
-            | Mutation::KeepsSession
-            | Mutation::StartsWhenReady
-            | Mutation::NeverStopsPrograms
-            | Mutation::LeavesPrograms
-            | Mutation::StopsClocks
-            | Mutation::TellsAnotherOutcome => side.coordinator.memories().collect(),
+        let is_blind = self.mutation == Mutation::TakesOverBlindly;
+        let memories = |side: &Side| -> Vec<_> {
+            side.coordinator.memories().map(|memory| memory.filter(|_| !is_blind)).collect()
         };
-        let phase = match (&self.repetition, self.mutation) {
-            (None, _) | (_, Mutation::TakesOverBlindly) => RepetitionPhase::Preparing,
-            (Some(repetition), _) => repetition.phase(),
-        };
+        let phase = self.repetition.as_ref().filter(|_| !is_blind).map(Repetition::phase);
+        let phase = phase.unwrap_or(RepetitionPhase::Preparing);
         let clients = self.sides.get(1).map(memories).unwrap_or_default();
         Takeover { phase, has_failed: self.has_failed, servers: memories(&self.sides[0]), clients }
     }

@@ -211,16 +211,8 @@ impl World {
         host.program = Program::None;
         let outcome = host.outcome(exit);
         host.produced = Some(outcome.clone());
-        let told = match self.mutation {
-            Mutation::TellsAnotherOutcome => host.outcome(Exit::Code(0)),
-            Mutation::None
-            | Mutation::KeepsSession
-            | Mutation::StartsWhenReady
-            | Mutation::NeverStopsPrograms
-            | Mutation::LeavesPrograms
-            | Mutation::StopsClocks
-            | Mutation::TakesOverBlindly => outcome,
-        };
+        let is_lie = self.mutation == Mutation::TellsAnotherOutcome;
+        let told = if is_lie { host.outcome(Exit::Code(0)) } else { outcome };
         if let Some(worker) = &mut host.worker {
             worker.handle_program_ended(told, self.now);
         }
