@@ -66,7 +66,10 @@ impl Scene {
                 self.model.orphaned_at = Some(self.now + self.limits.orphan);
                 let connection = &self.connections[&id];
                 self.model.windows.past_bytes += connection.total();
-                if connection.is_disturbed || !connection.is_attached() && self.model.chunk.messages > 1 {
+                // Nothing is read behind the message that ends a connection.
+                let chunk = self.model.chunk;
+                let may_be_unread = chunk.messages > 1 || chunk.rest_len > 0;
+                if connection.is_disturbed || !connection.is_attached() && may_be_unread {
                     self.model.windows.lose_count();
                 }
                 if connection.is_attached() {
