@@ -84,11 +84,26 @@ impl Bench {
         let (scenario, image) = (scenario_file(scenario), self.image());
         let mut args = vec!["ec2", "--scenario", &scenario, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
         args.extend(["--instance-type", "c6i.large", "--timeout", "60s"]);
+        let worker = self.worker();
+        if !more.contains(&"--worker") {
+            args.extend(["--worker", &worker]);
+        }
         args.extend(more);
         let mut command = self.command(&args);
         let log = fs::File::create(self.path("run.stderr")).expect("created");
         let child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         Running { child, log: self.path("run.stderr") }
+    }
+
+    /// This program without what only a debugger needs: every host gets it over HTTP from a service in Python.
+    fn worker(&self) -> String {
+        let path = self.path("worker");
+        if !path.exists() {
+            let mut strip = Command::new("strip");
+            strip.arg("-o").arg(&path).arg(env!("CARGO_BIN_EXE_runner"));
+            assert!(strip.status().expect("binutils are installed").success());
+        }
+        path.to_str().expect("a path of text").to_owned()
     }
 
     /// The image that runs here: the C library of this machine is the one that counts.

@@ -1,8 +1,9 @@
 //! The script of a step: pure text, made from templates and quoted values.
 
-use super::step::Step;
+use super::step::{Deadline, Step};
 use crate::names::RunNames;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// What the scripts of a run have to know. None of it is secret: SSM shows the text of a command to whoever may ask.
 #[derive(Clone, Debug)]
@@ -26,6 +27,16 @@ pub struct ScriptContext {
     pub worker_options: Vec<String>,
     /// What is built by `build_driver`.
     pub builds: Vec<Build>,
+    /// No step may take longer; each has a limit of its own as well.
+    pub step_limit: Duration,
+}
+
+impl ScriptContext {
+    /// How long `step` may take on the slowest host of this run.
+    pub(super) fn deadline(&self, step: Step) -> Deadline {
+        let deadline = step.deadline();
+        Deadline { limit: deadline.limit.min(self.step_limit), ..deadline }
+    }
 }
 
 /// A driver as a worker finds it.
@@ -88,7 +99,7 @@ pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u
         ("REGION", &context.region),
         ("BUCKET", &context.bucket),
         ("PREFIX", &context.names.prefix()),
-        ("LOCK_LIMIT_S", &step.deadline().limit.as_secs().to_string()),
+        ("LOCK_LIMIT_S", &context.deadline(step).limit.as_secs().max(1).to_string()),
     ] {
         let _ = writeln!(text, "{name}={}", quote(value));
     }
@@ -200,6 +211,7 @@ pub(super) fn example() -> ScriptContext {
             source: BuildSource::Registry { version: "0.1.0".into() },
             programs: vec!["s2n-netbench-driver-server-tcp".into()],
         }],
+        step_limit: Duration::from_secs(3600),
     }
 }
 

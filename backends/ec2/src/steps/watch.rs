@@ -53,7 +53,7 @@ pub async fn run_step(
         step,
         target,
         script: script(step, context),
-        deadline: step.deadline(),
+        deadline: context.deadline(step),
     };
     run_order(&order, hosts, cancel).await
 }

@@ -112,6 +112,11 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "PORT", default_value_t = 4433, value_parser = clap::value_parser!(u16).range(1024..))]
     pub(super) driver_port: u16,
 
+    /// How long each step of the preparation and the collection may take at most on the slowest host; each step has a
+    /// limit of its own as well
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = backends::durations::parse_limit)]
+    pub(super) step_timeout: Duration,
+
     /// Say what would be created, check the permissions, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -277,6 +277,7 @@ impl Ec2Run {
             driver_port: self.driver_port,
             worker_options,
             builds: vec![],
+            step_limit: self.step_timeout,
         }
     }
 }

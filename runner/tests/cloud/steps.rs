@@ -1,0 +1,98 @@
+//! Hosts that do not do what they are told, and a bucket that does not take what they have.
+
+use crate::bench::{Bench, Running};
+use serde_json::{Value, json};
+
+/// The hosts of a group, as the cloud knows them.
+fn hosts(bench: &Bench, group: &str) -> Vec<String> {
+    let hosts = bench.cloud.get("hosts");
+    let hosts =
+        hosts.as_array().expect("a list").iter().filter(|host| host["tags"]["netbench-group"] == group);
+    hosts.map(|host| host["id"].as_str().expect("a host").to_owned()).collect()
+}
+
+/// The run ends as a failure whose message has all of `texts`, and leaves nothing.
+fn expect_failure(bench: &Bench, running: Running, texts: &[&str]) {
+    let stderr = running.expect(3);
+    for text in texts {
+        assert!(stderr.contains(text), "{text}: {stderr}");
+    }
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// `false --version` fails; `true` ends before it listens.
+#[test]
+fn a_step_that_fails_is_named_with_host_and_cause() {
+    let bench = Bench::new();
+    for (worker, step, cause) in [
+        ("/usr/bin/false", "place_worker", "bin/runner does not run here: it ends with exit code 1"),
+        ("/usr/bin/true", "run_worker", "the worker ended with exit code 0 before it listened"),
+    ] {
+        let running = bench.start_run("tiny", &["--worker", worker]);
+        // The first one that fails ends it; the other may have failed by then.
+        let step = format!("step {step} failed on ");
+        expect_failure(&bench, running, &[&step, " of 2 hosts\n", "-0 (i-", cause]);
+    }
+}
+
+#[test]
+fn a_step_that_hangs_ends_with_its_deadline_and_the_hosts() {
+    let bench = Bench::new();
+    // The program is fetched by an address of the bucket: no byte of it comes for a minute.
+    let hangs = json!([{"operation": "s3:GetObject", "nth": 3, "origin": "host", "kind": "slow", "delay_ms": 60_000}]);
+    bench.cloud.post("faults", &hangs);
+    let running = bench.start_run("tiny", &["--step-timeout", "5s"]);
+    expect_failure(&bench, running, &["deadline \"step ", "(5 s) has passed for 1 of 2 hosts: "]);
+}
+
+#[test]
+fn a_host_that_loses_its_agent_is_named() {
+    let bench = Bench::new();
+    let mut running = bench.start_run("tiny", &["--step-timeout", "5s"]);
+    running.wait_for("step upload_scenario_file");
+    let server = hosts(&bench, "server").remove(0);
+    bench.cloud.post(&format!("hosts/{server}/agent/lost"), &Value::Null);
+    let host = format!("has passed for 1 of 2 hosts: server-0 ({server})");
+    expect_failure(&bench, running, &["deadline \"step ", &host]);
+}
+
+#[test]
+fn a_host_that_dies_before_its_worker_runs_is_named() {
+    let bench = Bench::new();
+    let mut running = bench.start_run("tiny", &[]);
+    running.wait_for("step upload_scenario_file");
+    let client = hosts(&bench, "client").remove(0);
+    bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
+    expect_failure(&bench, running, &["client 0 was lost while the hosts were prepared", &client]);
+}
+
+/// What was measured is reported, and the failure says what is missing.
+#[test]
+fn a_host_that_dies_before_its_results_are_collected_is_named() {
+    let bench = Bench::new();
+    let slow = json!([{"operation": "ssm:SendCommand", "nth": 5, "kind": "slow", "delay_ms": 3000}]);
+    bench.cloud.post("faults", &slow);
+    let mut running = bench.start_run("tiny", &["--step-timeout", "10s"]);
+    running.wait_for("collecting results");
+    let client = hosts(&bench, "client").remove(0);
+    bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
+    expect_failure(&bench, running, &["upload_netbench_raw_data", &client]);
+    assert!(bench.run_directory().join("report/index.html").exists());
+}
+
+#[test]
+fn a_bucket_that_refuses_results_is_named_and_the_figures_are_kept() {
+    let bench = Bench::new();
+    let refuses = json!([{"operation": "s3:PutObject", "every": 1, "origin": "host", "kind": "error",
+                          "status": 403, "code": "AccessDenied", "message": "not into this bucket"}]);
+    bench.cloud.post("faults", &refuses);
+    let running = bench.start_run("tiny", &[]);
+    expect_failure(&bench, running, &["step upload_netbench_raw_data failed on ", "not into this bucket"]);
+    // What came over the control channel is there; bytes are in the files that are lost.
+    let summary = bench.summary();
+    let repetition = &summary["drivers"][0]["repetitions"][0];
+    assert_eq!(repetition["status"], "failed");
+    assert!(repetition["error"].as_str().is_some_and(|error| error.contains("its result file is missing")));
+    assert_eq!(repetition["clients"][0]["exit_code"], 0, "{repetition:#}");
+    assert!(bench.run_directory().join("report/index.html").exists());
+}
