@@ -20,6 +20,7 @@ fn what_does_not_fit_is_refused_before_anything_is_created() {
         (vec!["--key-pair", "nobodys"], "--key-pair nobodys: there is no such key pair"),
         (vec!["--ami", "ami-00000000000000000"], "ami-00000000000000000"),
         (vec!["--stack", "other"], "runner ec2 setup"),
+        (vec!["--region", "eu-west-1"], "eu-west-1"),
         (vec!["--config", config], "there is no option \"instance-typ\""),
         (vec!["--ttl", "1m"], "expected a duration from 10m"),
     ] {
@@ -56,4 +57,26 @@ fn an_account_that_is_not_there_is_named() {
         .expect("it starts");
     assert_eq!(nobody.status.code(), Some(2), "{}", told(&nobody));
     assert!(told(&nobody).contains("credentials"), "{}", told(&nobody));
+}
+
+/// Somebody has removed a part of the stack by hand.
+#[test]
+fn infrastructure_that_is_not_whole_is_refused() {
+    let bench = Bench::new();
+    let (tiny, image) = (scenario_file("tiny"), bench.image());
+    let args = ["ec2", "--scenario", &tiny, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
+    let profiles = ["iam", "list-instance-profiles", "--output", "text", "--query"];
+    let profile = bench.aws(&[&profiles[..], &["InstanceProfiles[0].InstanceProfileName"]].concat());
+    let role = bench.aws(&[&profiles[..], &["InstanceProfiles[0].Roles[0].RoleName"]].concat());
+    let of_profile = ["--instance-profile-name", &profile];
+    bench.aws(
+        &[&["iam", "remove-role-from-instance-profile", "--role-name", &role], &of_profile[..]].concat(),
+    );
+    bench.aws(&[&["iam", "delete-instance-profile"], &of_profile[..]].concat());
+    let output = bench.expect(2, &args);
+    for text in ["GetInstanceProfile", &profile] {
+        assert!(told(&output).contains(text), "{text}: {}", told(&output));
+    }
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+    assert!(!bench.path("runs").exists(), "there is no run");
 }

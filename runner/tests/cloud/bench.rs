@@ -108,16 +108,21 @@ impl Bench {
 
     /// The image that runs here: the C library of this machine is the one that counts.
     pub(crate) fn image(&self) -> String {
-        let aws = crate::cloud::environment().join("bin/aws");
         let name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
-        let output = Command::new(aws)
-            .args(["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", name])
+        self.aws(&["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", name])
+    }
+
+    /// What the cloud's own client says.
+    pub(crate) fn aws(&self, args: &[&str]) -> String {
+        let output = Command::new(crate::cloud::environment().join("bin/aws"))
+            .args(args)
             .env("AWS_ENDPOINT_URL", self.cloud.url())
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .output()
             .expect("the cloud's own client");
+        assert!(output.status.success(), "{args:?}: {}", told(&output));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 }
