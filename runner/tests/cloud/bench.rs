@@ -20,12 +20,22 @@ pub(crate) struct Bench {
 impl Bench {
     /// A cloud in which nothing was set up.
     pub(crate) fn empty() -> Self {
-        Self { cloud: Cloud::start(), directory: tempfile::tempdir().expect("a temporary directory") }
+        Self::over(&[])
+    }
+
+    /// The same, with other options of the emulated cloud.
+    fn over(options: &[&str]) -> Self {
+        Self { cloud: Cloud::start(options), directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
     /// A cloud that is ready for runs.
     pub(crate) fn new() -> Self {
-        let bench = Self::empty();
+        Self::with(&[])
+    }
+
+    /// The same, with other options of the emulated cloud.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let bench = Self::over(options);
         bench.expect(0, &["ec2", "setup", "--yes"]);
         bench
     }

@@ -1,7 +1,8 @@
 //! Whoever dies, nothing stays.
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Bench, PATIENCE, Running, told};
 use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
 
 fn signal(running: &Running, signal: Signal) {
     let pid = i32::try_from(running.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
@@ -21,6 +22,29 @@ fn a_run_whose_orchestrator_was_killed_is_destroyed_from_elsewhere() {
     let list = bench.expect(0, &["ec2", "list"]);
     assert!(String::from_utf8_lossy(&list.stdout).contains(&run));
     bench.expect(0, &["ec2", "destroy", &run]);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// Nobody comes back: the hosts end at their time limit, which they keep themselves, and `gc` finds the rest.
+#[test]
+fn hosts_end_at_their_time_limit_and_gc_removes_the_rest() {
+    // Ten minutes are twenty seconds.
+    let bench = Bench::with(&["--minute-ms", "2000"]);
+    let mut running = bench.start_run("tiny", &["--ttl", "10m"]);
+    running.wait_for("step upload_scenario_file");
+    running.child.kill().expect("it is there");
+    running.child.wait().expect("a child");
+    let is_host = |thing: &&String| thing.starts_with("processes") || thing.starts_with("instances");
+    let start = Instant::now();
+    while bench.cloud.left_of_runs().iter().any(|thing| is_host(&thing)) {
+        assert!(start.elapsed() < PATIENCE, "{:#?}", bench.cloud.left_of_runs());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(!bench.cloud.left_of_runs().is_empty(), "a security group costs nothing and stays");
+    let kept = bench.expect(0, &["ec2", "gc"]);
+    assert!(told(&kept).contains("its time limit has not passed"), "{}", told(&kept));
+    assert!(!bench.cloud.left_of_runs().is_empty());
+    bench.expect(0, &["ec2", "gc", "--older-than", "1s"]);
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 

@@ -1,7 +1,16 @@
 //! A service that says no, once, at one call.
 
 use crate::bench::Bench;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The parameters of all launches but the two dry runs.
+fn launches(bench: &Bench) -> Vec<Value> {
+    let requests = bench.cloud.get("requests");
+    let launches =
+        requests.as_array().expect("a list").iter().filter(|it| it["operation"] == "ec2:RunInstances");
+    launches.skip(2).map(|it| it["parameters"].clone()).collect()
+}
 
 #[test]
 fn without_room_in_one_zone_the_next_one_is_taken() {
@@ -13,7 +22,27 @@ fn without_room_in_one_zone_the_next_one_is_taken() {
                  "code": "InsufficientInstanceCapacity", "message": "no room here"}]),
     );
     bench.start_run("tiny", &[]).expect(0);
-    assert_eq!(bench.cloud.calls("ec2:RunInstances"), 5);
+    let subnets: BTreeSet<String> = launches(&bench).iter().map(|it| it["SubnetId"].to_string()).collect();
+    assert_eq!((launches(&bench).len(), subnets.len()), (3, 2));
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// Spare capacity is tried first; where there is none, a host costs what it costs.
+#[test]
+fn without_spare_capacity_a_plain_host_is_taken() {
+    let bench = Bench::new();
+    let no_room = json!({"operation": "ec2:RunInstances", "nth": 3, "kind": "error", "status": 500,
+                         "code": "InsufficientInstanceCapacity", "message": "nothing to spare"});
+    bench.cloud.post("faults", &json!([no_room]));
+    bench.start_run("tiny", &["--spot", "--server-az", "us-east-1a", "--client-az", "us-east-1a"]).expect(0);
+    let requests = bench.cloud.get("requests");
+    let launches =
+        requests.as_array().expect("a list").iter().filter(|it| it["operation"] == "ec2:RunInstances");
+    let is_spot = |request: &serde_json::Value| request["parameters"].to_string().contains("MarketType");
+    // After two dry runs.
+    let spot: Vec<bool> = launches.skip(2).map(is_spot).collect();
+    assert_eq!(spot.iter().filter(|is_spot| **is_spot).count(), 2, "{spot:?}");
+    assert_eq!(spot.len(), 3, "{spot:?}");
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 

@@ -109,7 +109,7 @@ impl ApiError {
 impl Cause {
     /// What a code of EC2, SSM, S3, IAM, CloudFormation or STS means for us. Sources: the pages "Error codes" of the
     /// API references of these services.
-    fn of(code: &str) -> Self {
+    pub(super) fn of(code: &str) -> Self {
         match code {
             "InsufficientInstanceCapacity"
             | "InsufficientHostCapacity"

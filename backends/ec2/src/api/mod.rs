@@ -1,5 +1,6 @@
 //! The clients of one account in one region, made by one factory.
 
+mod capacity;
 mod error;
 mod pace;
 
@@ -9,6 +10,7 @@ pub use pace::{DeadlinePassed, Pace};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use capacity::CapacityIsAnAnswer;
 use std::time::Duration;
 
 /// For one attempt of one call. The slowest that a run makes is the upload of a driver.
@@ -95,8 +97,9 @@ impl Account {
         }
         let config = loader.load().await;
         let region = config.region().ok_or(AccountError::NoRegion)?.to_string();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_classifier(CapacityIsAnAnswer);
         Ok(Self {
-            ec2: aws_sdk_ec2::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             ssm: aws_sdk_ssm::Client::new(&config),
             s3: aws_sdk_s3::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
