@@ -1,6 +1,7 @@
 //! The page as a whole: which sections there are and what surrounds them.
 
 mod conditions;
+mod facts;
 mod header;
 mod hosts;
 mod over_time;
@@ -28,6 +29,7 @@ pub(crate) fn render(summary: &Summary, data: &RunData) -> String {
         over_time::render(summary, data),
         profiles::render(summary, data),
         hosts::render(summary, data),
+        facts::render(&data.facts),
         problems::render_notes(data),
     ];
     let (title, sections) = (escaped(&title(summary)), sections.concat());
