@@ -12,12 +12,13 @@ mod totals;
 use super::{data::RunData, figures, html::escaped};
 use crate::summary::{Status, Summary};
 
-const STYLE: &str = include_str!("page.css");
+/// The style sheet of all pages.
+pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Has the browser refuse to load anything: what the page needs is inside it. Plotly styles its elements
 /// inline and saves an image of a plot through a `blob:` address.
-const CONTENT_SECURITY_POLICY: &str =
+pub(super) const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
 /// The report as one HTML document.
