@@ -349,4 +349,27 @@ mod tests {
         assert_eq!(requests.len(), 1, "the newest one only");
         assert!(String::from_utf8_lossy(&requests[0].body).contains("second"));
     }
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_upload_under_way_is_given_up_when_it_is_to_be_quiet_and_made_up_for() {
+        let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let (lets_answer, may_answer) = std::sync::mpsc::channel::<()>();
+        let service = FakeService::start(move |_| {
+            asks.send(()).unwrap();
+            // The test has an end, even if it fails.
+            let _ = may_answer.recv_timeout(Duration::from_secs(5));
+            Reply::xml(200, "")
+        });
+        let page = StatusPage::begin(&Handle::current(), shelf(&service));
+        page.show("the page".to_owned());
+        asked.recv().await.unwrap();
+        page.set_quiet(true);
+        // Time to give it up, so that the answer counts for nothing.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        lets_answer.send(()).unwrap();
+        page.set_quiet(false);
+        let again = tokio::time::timeout(APART, asked.recv()).await;
+        assert_eq!(again.expect("the same page once more, and at once"), Some(()));
+        lets_answer.send(()).unwrap();
+        page.end().await;
+    }
 }

@@ -35,6 +35,9 @@ pub struct Difference {
     pub values: Vec<(Option<String>, Vec<String>)>,
 }
 
+/// Positions of hosts by the value that they have.
+type HostsByValue<'a> = BTreeMap<Option<&'a str>, Vec<usize>>;
+
 /// The facts of all hosts that said something about themselves, side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -48,7 +51,7 @@ impl Comparison {
     /// Compares what the hosts said before the first repetition.
     pub fn of(hosts: &[HostFacts]) -> Self {
         let hosts: Vec<&HostFacts> = hosts.iter().filter(|host| !host.before.is_empty()).collect();
-        let mut by_fact: BTreeMap<&(String, String), BTreeMap<Option<&str>, Vec<usize>>> = BTreeMap::new();
+        let mut by_fact: BTreeMap<&(String, String), HostsByValue<'_>> = BTreeMap::new();
         for host in &hosts {
             for key in host.before.keys().filter(|key| is_compared(key)) {
                 by_fact.entry(key).or_default();

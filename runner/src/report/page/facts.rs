@@ -22,17 +22,8 @@ const MAX_NAMED_HOSTS: usize = 8;
 /// Different values of one fact that are shown.
 const MAX_VALUES: usize = 16;
 
-const COLUMNS: [&str; 9] = [
-    "Host",
-    "Address",
-    "Instance type",
-    "Zone",
-    "Placement",
-    "Kernel",
-    "Processor",
-    "Allowances exceeded",
-    "More",
-];
+const COLUMNS: [&str; 8] =
+    ["Host", "Address", "Instance type", "Zone", "Placement", "Kernel", "Processor", "Allowances exceeded"];
 
 /// The section; nothing for a run whose hosts said nothing.
 pub(super) fn render(hosts: &[HostFacts]) -> String {
@@ -72,8 +63,9 @@ fn row(host: &HostFacts, max_counters: usize) -> String {
         cells.into_iter().map(|cell| format!("<td class=\"word\">{}</td>", value_with_full(cell))).collect();
     let counters = host.counters();
     format!(
-        "<tr><th scope=\"row\">{name}</th>{cells}<td class=\"word\">{allowances}</td>\
-         <td class=\"files word\">{more}</td></tr>\n",
+        "<tr><th scope=\"row\">{name}</th>{cells}<td class=\"word\">{allowances}</td></tr>\n\
+         <tr><td class=\"files word\" colspan=\"{columns}\">{more}</td></tr>\n",
+        columns = COLUMNS.len(),
         name = escaped(&host.name()),
         allowances = allowances(host, &counters),
         more = more(host, &counters, max_counters),
