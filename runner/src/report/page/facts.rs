@@ -211,8 +211,10 @@ fn fact_name(source: &str, name: &str) -> String {
 }
 
 fn table(head: &[&str], rows: &str) -> String {
-    let class = if head.len() > 2 { " class=\"numbers\"" } else { "" };
-    let head: String = head.iter().map(|title| format!("<th scope=\"col\">{title}</th>")).collect();
+    let (class, title_class) =
+        if head.len() > 2 { (" class=\"numbers\"", "") } else { ("", " class=\"word\"") };
+    let head: String =
+        head.iter().map(|title| format!("<th scope=\"col\"{title_class}>{title}</th>")).collect();
     format!(
         "<div class=\"scroll\"><table{class}><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )
