@@ -3,6 +3,7 @@
 pub mod causes;
 pub mod command;
 pub mod conditions;
+pub mod facts;
 mod files;
 pub mod hosts;
 pub mod report;

@@ -21,6 +21,9 @@ pub struct Summary {
     /// Why the run ended early, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why no figure of the run may be what it seems, although nothing failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspect: Vec<String>,
     /// The machine that the orchestrator, and in a local run every host, ran on.
     pub machine: Machine,
     /// Names of the scenario's trace ids, in order; a profile's id is an index into it.

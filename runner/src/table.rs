@@ -209,6 +209,9 @@ fn append_problems(text: &mut String, summary: &Summary, style: Style) {
     if let Some(error) = &summary.error {
         text.push_str(&format!("\n{}\n", printable(error)));
     }
+    for reason in &summary.suspect {
+        text.push_str(&format!("\nThe run is suspect: {}\n", printable(reason)));
+    }
     for (driver, number, repetition) in all_repetitions(summary) {
         let hosts = hosts::named_hosts(repetition);
         let mut hosts: Vec<_> =
@@ -299,6 +302,7 @@ mod tests {
             started: "2026-01-31T12:00:05Z".to_owned(),
             duration_s: 3.0,
             error: None,
+            suspect: vec![],
             machine: Machine::default(),
             traces: vec![],
             drivers: vec![DriverSummary { driver: "tcp".to_owned(), repetitions: vec![repetition] }],
@@ -395,12 +399,14 @@ s2n-quic, repetition 2 failed: client 127.0.2.1 failed
     #[test]
     fn a_run_that_did_not_get_to_a_driver() {
         let mut summary = summary();
+        summary.suspect = vec!["an allowance was exceeded".to_owned()];
         summary.status = Status::Interrupted;
         summary.error = Some("interrupted by the user".to_owned());
         summary.drivers.clear();
         assert_eq!(
             render(&summary, Style::default()),
-            "incast · r1 · interrupted · 3.00 s\n\nNo driver ran.\n\ninterrupted by the user\n"
+            "incast · r1 · interrupted · 3.00 s\n\nNo driver ran.\n\ninterrupted by the user\n\n\
+             The run is suspect: an allowance was exceeded\n"
         );
     }
 

@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -63,7 +64,7 @@ pub enum ProvisionError {
     Journal(#[from] JournalError),
 }
 
-/// Creates the hosts of a run and has a worker listen on each.
+/// Creates the hosts of a run and has a worker listen on each; `launched` is told of them as soon as they run.
 ///
 /// # Errors
 /// The first thing that went wrong. What was created by then is found by its tags; giving it back is the caller's part.
@@ -72,13 +73,15 @@ pub async fn provision(
     key: &Key,
     preparation: &Preparation,
     say: &mut dyn FnMut(&str),
+    launched: &mut dyn FnMut(&[CloudHost]),
 ) -> Result<Vec<CloudHost>, ProvisionError> {
     let (account, infrastructure) = (launch.account, launch.infrastructure);
     launch.journal.intend_objects(launch.names)?;
     let upload = artifacts::upload(account, &infrastructure.bucket, &preparation.artifacts);
-    let launched = async { launch.run(key, say).await.map_err(ProvisionError::from) };
-    let (hosts, _) = tokio::try_join!(launched, async { upload.await.map_err(ProvisionError::from) })?;
+    let launching = async { launch.run(key, say).await.map_err(ProvisionError::from) };
+    let (hosts, _) = tokio::try_join!(launching, async { upload.await.map_err(ProvisionError::from) })?;
     launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
+    launched(&hosts);
     tokio::select! {
         prepared = prepare(launch, preparation, &hosts, say) => prepared?,
         LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
@@ -116,8 +119,9 @@ async fn prepare(
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
 pub struct CloudParts {
-    /// What drives the calls. It has a thread of its own, so that connections live on between two calls.
-    pub runtime: Runtime,
+    /// What drives the calls. It has a thread of its own, so that connections live on between two calls. Whoever
+    /// shares it has something to do after the hosts are given back.
+    pub runtime: Arc<Runtime>,
     /// Where they are.
     pub account: Account,
     /// In what.

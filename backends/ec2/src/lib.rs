@@ -13,6 +13,7 @@
 //! inventory       what exists of a run, found by tag
 //! cloud           the hosts as the run sees them
 //! teardown        giving it all back, and the audit
+//! publish         a status page and the copy of the report, for whoever has a link
 //! public_address  who may reach the hosts
 //! names, tags     what the things of a run are called
 //! ```
@@ -32,6 +33,7 @@ pub mod lookup;
 pub mod names;
 pub mod plan;
 pub mod public_address;
+pub mod publish;
 pub mod stack;
 pub mod steps;
 pub mod tags;

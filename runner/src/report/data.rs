@@ -2,6 +2,7 @@
 
 use super::{histogram::MergedHistogram, samples::Sample, series::Series};
 use crate::{
+    facts::{self, HostFacts},
     hosts::{self, NamedHost, Role},
     summary::{DriverSummary, RepetitionSummary, Summary},
     units,
@@ -35,6 +36,8 @@ pub(crate) struct RunData {
     pub(crate) traces: Vec<String>,
     /// What is missing or could not be read.
     pub(crate) notes: Vec<Note>,
+    /// What the hosts said about themselves.
+    pub(crate) facts: Vec<HostFacts>,
 }
 
 /// The content of all result files of a driver.
@@ -85,7 +88,7 @@ impl RunData {
             notes: Vec::new(),
         };
         let drivers = summary.drivers.iter().map(|driver| reader.read_driver(driver)).collect();
-        Self { drivers, traces: reader.traces, notes: reader.notes }
+        Self { drivers, traces: reader.traces, notes: reader.notes, facts: facts::read(run_dir) }
     }
 
     /// Name of a trace id; a number if the scenario does not name it.

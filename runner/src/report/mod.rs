@@ -11,6 +11,8 @@ mod page;
 mod palette;
 mod samples;
 mod series;
+#[cfg(feature = "ec2")]
+pub(crate) mod status;
 
 use crate::{files::replace, summary::Summary};
 use data::RunData;

@@ -1,6 +1,7 @@
 //! The page as a whole: which sections there are and what surrounds them.
 
 mod conditions;
+mod facts;
 mod header;
 mod hosts;
 mod over_time;
@@ -11,12 +12,13 @@ mod totals;
 use super::{data::RunData, figures, html::escaped};
 use crate::summary::{Status, Summary};
 
-const STYLE: &str = include_str!("page.css");
+/// The style sheet of all pages.
+pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Has the browser refuse to load anything: what the page needs is inside it. Plotly styles its elements
 /// inline and saves an image of a plot through a `blob:` address.
-const CONTENT_SECURITY_POLICY: &str =
+pub(super) const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
 /// The report as one HTML document.
@@ -28,6 +30,7 @@ pub(crate) fn render(summary: &Summary, data: &RunData) -> String {
         over_time::render(summary, data),
         profiles::render(summary, data),
         hosts::render(summary, data),
+        facts::render(&data.facts),
         problems::render_notes(data),
     ];
     let (title, sections) = (escaped(&title(summary)), sections.concat());

@@ -7,7 +7,7 @@ use super::takeover::{self, Journal, RunState, UnderWay};
 use super::together;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
-use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain};
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, Stage, collect, explain};
 use crate::hosts::status_word;
 use crate::summary::{RepetitionSummary, Status, Summary};
 use crate::units;
@@ -89,6 +89,7 @@ pub fn run(
     let (mut ending, mut record) = execution.end()?;
     if hosts.results() == Results::Fetched {
         progress.phase("collecting results");
+        progress.stage(Stage::Collecting);
         for problem in hosts.fetch(directory.path()) {
             progress.message(&format!("error: {problem}"));
             ending.worse(Verdict::infrastructure(problem));
@@ -98,6 +99,7 @@ pub fn run(
         }
     }
     progress.phase("taking the hosts back");
+    progress.stage(Stage::Releasing);
     for left in hosts.release() {
         progress.message(&format!("error: {left}"));
         ending.worse(Verdict::infrastructure(left));
@@ -225,10 +227,12 @@ impl<'a> Execution<'a> {
         let is_past_pause = left.is_some_and(|left| left.takeover.phase > RepetitionPhase::RunningClients);
         repetition.hold_servers(self.pause.is_on() && !is_past_pause);
         let mut what = self.describe(repetition.phase()).unwrap_or_default();
+        self.progress.repetition_stage(turn, driver, repetition.phase());
         self.progress.repetition(turn, driver, &what);
         loop {
             for phase in self.advance(&mut repetition) {
                 self.directory.event(json!({"event": "phase", "phase": format!("{phase:?}")}));
+                self.progress.repetition_stage(turn, driver, phase);
                 if let Some(text) = self.describe(phase) {
                     what = text;
                     self.progress.repetition(turn, driver, &what);

@@ -24,5 +24,5 @@ pub use execute::{Beginning, Outcome, run};
 pub use interrupt::Interrupts;
 pub use limits::raise_file_limit;
 pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource, SkewPolicy, work_of};
-pub use progress::Progress;
+pub use progress::{Observer, Progress, Stage};
 pub use takeover::RunState;

@@ -2,12 +2,40 @@
 
 use super::Plan;
 use backends::layout::Turn;
+use russula_proto::RepetitionPhase;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the status line is refreshed. The refresh is the only thing that wakes the orchestrator up while
 /// the clients run, and there is none unless somebody looks.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// Where a run is, for whoever shows it elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A repetition goes on.
+    Repetition {
+        /// The driver.
+        driver: String,
+        /// Its place among all repetitions of the run, from 1.
+        number: u32,
+        /// How many repetitions the run has.
+        total: u64,
+        /// Whether clients run, or are about to: whoever uses the network or the processor now may disturb them.
+        is_measuring: bool,
+    },
+    /// Results are fetched from the hosts.
+    Collecting,
+    /// The hosts are given back.
+    Releasing,
+}
+
+/// Whoever shows elsewhere where a run is. It is told in the middle of the run, and must not take its time.
+pub trait Observer: std::fmt::Debug {
+    /// The run has come to `stage`.
+    fn handle_stage(&self, stage: Stage);
+}
 
 /// The progress of one run on stderr.
 #[derive(Debug)]
@@ -16,6 +44,7 @@ pub struct Progress {
     is_terminal: bool,
     drivers: u16,
     repeat: u32,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Progress {
@@ -23,12 +52,34 @@ impl Progress {
     pub fn new(plan: &Plan) -> Self {
         let drivers = u16::try_from(plan.drivers.len()).unwrap_or(u16::MAX);
         let is_terminal = std::io::stderr().is_terminal();
-        Self { started: Instant::now(), is_terminal, drivers, repeat: plan.repeat }
+        Self { started: Instant::now(), is_terminal, drivers, repeat: plan.repeat, observer: None }
+    }
+
+    /// Tells `observer` as well.
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// A new phase of the run as a whole.
     pub fn phase(&self, what: &str) {
         self.line(what, true);
+    }
+
+    /// A new stage of the run, for the observer only.
+    pub(super) fn stage(&self, stage: Stage) {
+        if let Some(observer) = &self.observer {
+            observer.handle_stage(stage);
+        }
+    }
+
+    /// The stage that a phase of a repetition is.
+    pub(super) fn repetition_stage(&self, turn: Turn, driver: &str, phase: RepetitionPhase) {
+        self.stage(Stage::Repetition {
+            driver: driver.to_owned(),
+            number: turn.number(self.drivers),
+            total: u64::from(self.drivers) * u64::from(self.repeat),
+            is_measuring: phase == RepetitionPhase::RunningClients,
+        });
     }
 
     /// A new phase of a repetition.

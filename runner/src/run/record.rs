@@ -5,6 +5,7 @@ use super::execute::Outcome;
 use super::takeover::moment_of;
 use super::verdict::Verdict;
 use super::{Plan, Progress, RunDirectory, collect, machine};
+use crate::facts;
 use crate::summary::{DriverSummary, RepetitionSummary, Status, Summary};
 use backends::hosts::Hosts;
 use backends::layout::Turn;
@@ -28,6 +29,7 @@ impl Record {
             started: directory.started().to_string(),
             duration_s: 0.0,
             error: None,
+            suspect: vec![],
             machine: machine::describe(),
             traces: plan.scenario.traces().to_vec(),
             drivers: drivers
@@ -70,6 +72,7 @@ impl Record {
                 }
             }
         }
+        self.summary.suspect = facts::warnings(&facts::read(directory.path()));
         self.save(directory);
         verdict
     }

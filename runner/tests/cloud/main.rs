@@ -9,4 +9,5 @@ mod cloud;
 mod deaths;
 mod faults;
 mod good_runs;
+mod pages;
 mod steps;

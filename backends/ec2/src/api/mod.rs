@@ -10,6 +10,7 @@ pub use pace::{DeadlinePassed, Pace};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::config::SharedCredentialsProvider;
 use capacity::CapacityIsAnAnswer;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Account {
     pub quotas: aws_sdk_servicequotas::Client,
     /// Who we are.
     pub sts: aws_sdk_sts::Client,
+    /// What calls are signed with; links are, too, and end with it.
+    pub credentials: Option<SharedCredentialsProvider>,
     /// Name of the region.
     pub region: String,
     /// Between two looks at something that takes its time.
@@ -106,6 +109,7 @@ impl Account {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             quotas: aws_sdk_servicequotas::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            credentials: config.credentials_provider(),
             region,
             poll_interval: options.poll_interval,
         })

@@ -129,6 +129,7 @@ fn account(address: SocketAddr) -> Account {
         cloudformation: aws_sdk_cloudformation::Client::new(&config),
         quotas: aws_sdk_servicequotas::Client::new(&config),
         sts: aws_sdk_sts::Client::new(&config),
+        credentials: config.credentials_provider(),
         region: "eu-north-1".to_owned(),
         poll_interval: Duration::from_millis(1),
     }

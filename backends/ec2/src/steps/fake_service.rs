@@ -105,6 +105,7 @@ impl FakeService {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             quotas: aws_sdk_servicequotas::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            credentials: config.credentials_provider(),
             region: "us-east-1".into(),
             poll_interval: Duration::from_millis(10),
         }

@@ -3,12 +3,13 @@
 use super::options::AccountArgs;
 use crate::command::CommandError;
 use ec2::api::{Account, AccountOptions, Caller};
+use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 /// An account with who is asking, and the runtime of its connections.
 pub(super) struct Session {
     /// It has a thread of its own, so that connections live on between two calls.
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Arc<Runtime>,
     pub(super) account: Account,
     pub(super) caller: Caller,
 }
@@ -17,7 +18,7 @@ impl Session {
     /// Finds the account, and asks it who we are.
     pub(super) fn open(args: &AccountArgs) -> Result<Self, CommandError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(crate::run::RunError::Control)?;
+        let runtime = Arc::new(runtime.map_err(crate::run::RunError::Control)?);
         let options = AccountOptions {
             region: args.region.clone(),
             profile: args.profile.clone(),

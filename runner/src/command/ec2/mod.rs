@@ -5,6 +5,7 @@ mod config;
 mod destroy;
 mod options;
 mod plan;
+mod publish;
 mod run;
 mod stack;
 

@@ -3,6 +3,7 @@
 use super::Session;
 use super::options::{AccountArgs, Ec2Run};
 use super::plan::Planned;
+use super::publish::{self, Publication};
 use crate::command::programs::Found;
 use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
 use crate::run::{
@@ -58,10 +59,14 @@ impl Ec2Run {
         let plan = self.run_plan(&directory, key_file::generate()?, &files.drivers, (&file, scenario))?;
         let options = json!({"account": account, "ec2": self});
         directory.write_plan("ec2", &plan, &options)?;
-        let progress = Progress::new(&plan);
-        let outcome = self.carry_out(session, planned, &plan, files, &directory, &progress, interrupts);
-        let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
-        self.run.show(&directory, &outcome, verbose)
+        let impatience = interrupts.as_fd().try_clone_to_owned().ok();
+        let bucket = &planned.infrastructure.bucket;
+        let publication = Publication::begin(&session, bucket, &directory, &plan, impatience);
+        let progress = Progress::new(&plan).observed_by(publication.observer());
+        let outcome =
+            self.carry_out(session, planned, &plan, files, &directory, &progress, &publication, interrupts);
+        let outcome = outcome.inspect_err(|error| directory.note_failure(error));
+        self.show(&directory, outcome, publication, verbose)
     }
 
     /// Takes the run in `directory` over, which was begun with these options.
@@ -91,6 +96,15 @@ impl Ec2Run {
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
         let context = self.context(&session, &infrastructure.bucket, &names, &plan, &files);
+        let publication = Publication::begin(
+            &session,
+            &infrastructure.bucket,
+            directory,
+            &plan,
+            impatience.try_clone().ok(),
+        );
+        let progress = Progress::new(&plan).observed_by(publication.observer());
+        progress.message(publication.launched(&left.hosts));
         let mut hosts = CloudHosts::new(CloudParts {
             runtime: session.runtime,
             account: session.account,
@@ -101,10 +115,11 @@ impl Ec2Run {
             keep: self.keep,
             impatience: Some(impatience),
         });
-        let progress = Progress::new(&plan);
         let outcome =
-            run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning)?;
-        self.run.show(directory, &outcome, verbose)
+            run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning);
+        // Whatever became of the run, they are given back before anything is shown.
+        drop(hosts);
+        self.show(directory, outcome, publication, verbose)
     }
 
     fn run_plan(
@@ -163,6 +178,7 @@ impl Ec2Run {
         files: Files,
         directory: &RunDirectory,
         progress: &Progress,
+        publication: &Publication,
         mut interrupts: Interrupts,
     ) -> Result<Outcome, RunError> {
         let names = RunNames::new(plan.run.clone());
@@ -170,8 +186,21 @@ impl Ec2Run {
         let context = self.context(&session, bucket, &names, plan, &files);
         let preparation = Preparation { artifacts: files.artifacts, context, ttl: self.ttl };
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
-        let provisioned =
-            self.provision(&session, &planned, &names, plan, &preparation, directory, progress, &impatience);
+        let mut launched = |hosts: &[CloudHost]| {
+            publish::write_facts(directory.path(), hosts, &planned.plan);
+            progress.message(publication.launched(hosts));
+        };
+        let provisioned = self.provision(
+            &session,
+            &planned,
+            &names,
+            plan,
+            &preparation,
+            directory,
+            progress,
+            &mut launched,
+            &impatience,
+        );
         let hosts = match provisioned {
             Ok(hosts) => hosts,
             Err(error) => {
@@ -222,6 +251,7 @@ impl Ec2Run {
         preparation: &Preparation,
         directory: &RunDirectory,
         progress: &Progress,
+        launched: &mut dyn FnMut(&[CloudHost]),
         impatience: &OwnedFd,
     ) -> Result<Vec<CloudHost>, RunError> {
         let journal = Journal::open(directory.path()).map_err(ProvisionError::from)?;
@@ -248,7 +278,7 @@ impl Ec2Run {
         let mut say = |what: &str| progress.phase(what);
         session.runtime.block_on(async {
             tokio::select! {
-                hosts = cloud::provision(&launch, &plan.key, preparation, &mut say) => Ok(hosts?),
+                hosts = cloud::provision(&launch, &plan.key, preparation, &mut say, launched) => Ok(hosts?),
                 () = cloud::readable(Some(impatience)) => Err(RunError::Interrupted),
             }
         })

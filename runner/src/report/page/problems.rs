@@ -19,17 +19,18 @@ const MAX_OPEN_NOTES: usize = 5;
 /// Errors of the run, its repetitions and their hosts; nothing if there are none.
 pub(super) fn render(summary: &Summary) -> String {
     let run_error = summary.error.as_ref().map(|error| error_text(error)).unwrap_or_default();
+    let suspect: String = summary.suspect.iter().map(|reason| suspect_text(reason)).collect();
     let repetitions: String = summary
         .drivers
         .iter()
         .flat_map(|driver| driver.repetitions.iter().enumerate().map(move |(index, r)| (driver, index, r)))
         .map(|(driver, index, repetition)| repetition_problems(&driver.driver, index, repetition))
         .collect();
-    if run_error.is_empty() && repetitions.is_empty() {
+    if run_error.is_empty() && suspect.is_empty() && repetitions.is_empty() {
         return String::new();
     }
     format!(
-        "<section id=\"problems\" class=\"problems\">\n<h2>What went wrong</h2>\n{run_error}{repetitions}</section>\n"
+        "<section id=\"problems\" class=\"problems\">\n<h2>What went wrong</h2>\n{run_error}{suspect}{repetitions}</section>\n"
     )
 }
 
@@ -43,11 +44,7 @@ fn repetition_problems(driver: &str, index: usize, repetition: &RepetitionSummar
     // Whoever names an error comes before whoever only wrote to stderr.
     hosts.sort_by_key(|host| host.summary.error.is_none());
     let error = repetition.error.as_ref().map(|error| error_text(error)).unwrap_or_default();
-    let suspect: String = repetition
-        .suspect
-        .iter()
-        .map(|reason| format!("<p class=\"error\">Suspect: {}</p>\n", escaped(reason)))
-        .collect();
+    let suspect: String = repetition.suspect.iter().map(|reason| suspect_text(reason)).collect();
     let shown: String = hosts.iter().take(MAX_HOSTS).map(|host| host_problem(host)).collect();
     let more = match hosts.len().saturating_sub(MAX_HOSTS) {
         0 => String::new(),
@@ -101,6 +98,10 @@ pub(super) fn render_notes(data: &RunData) -> String {
          <ul>\n{items}</ul></details>\n</section>\n",
         plural(data.notes.len(), "note"),
     )
+}
+
+fn suspect_text(reason: &str) -> String {
+    format!("<p class=\"error\">Suspect: {}</p>\n", escaped(reason))
 }
 
 fn error_text(error: &str) -> String {
