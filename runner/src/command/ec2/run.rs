@@ -365,7 +365,12 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path, name: &str, mode: u32) -> Result<String, CommandError> {
-        let artifact = Artifact::of_file(&PathBuf::from(path), name, mode);
+        // The worker's program is wanted under several names, and a digest takes its time.
+        let known = self.artifacts.iter().find(|artifact| artifact.path == path);
+        let artifact = match known {
+            Some(known) => Ok(Artifact { name: name.to_owned(), mode, ..known.clone() }),
+            None => Artifact::of_file(path, name, mode),
+        };
         self.artifacts.push(artifact.map_err(|error| CommandError::Input(error.to_string()))?);
         Ok(name.to_owned())
     }
