@@ -20,14 +20,23 @@ pub(crate) struct Bench {
 impl Bench {
     /// A cloud in which nothing was set up.
     pub(crate) fn empty() -> Self {
-        Self { cloud: Cloud::start(), directory: tempfile::tempdir().expect("a temporary directory") }
+        Self::with(tempfile::tempdir().expect("a temporary directory"), &[])
     }
 
     /// A cloud that is ready for runs.
     pub(crate) fn new() -> Self {
-        let bench = Self::empty();
-        bench.expect(0, &["ec2", "setup", "--yes"]);
-        bench
+        Self::empty().ready()
+    }
+
+    /// A cloud with options of its own, in which nothing was set up.
+    pub(crate) fn with(directory: TempDir, options: &[&str]) -> Self {
+        Self { cloud: Cloud::start(options), directory }
+    }
+
+    /// Makes its account ready for runs.
+    pub(crate) fn ready(self) -> Self {
+        self.expect(0, &["ec2", "setup", "--yes"]);
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,0 +1,229 @@
+//! A cloud in which runs are tried one after another.
+
+use super::case::{Case, Ended, Fault};
+use crate::bench::{Bench, scenario_file};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Whatever takes longer hangs: on a quiet machine a run takes two seconds, and a fault some more.
+const HANG_LIMIT: Duration = Duration::from_secs(90);
+
+/// A cloud, and how many cases it has seen.
+pub(super) struct Lane {
+    bench: Bench,
+    image: String,
+    cases: u64,
+}
+
+/// A process that has ended.
+struct End {
+    code: Option<i32>,
+    stderr: String,
+}
+
+impl Lane {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = directory.path().join("hosts");
+        let light_client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/sweep");
+        let options = [
+            "--root",
+            root.to_str().expect("a path of text"),
+            "--host-path",
+            light_client.to_str().expect("a path of text"),
+            "--forget-ms",
+            "5000",
+        ];
+        let bench = Bench::with(directory, &options).ready();
+        let image = bench.image();
+        let mut lane = Self { bench, image, cases: 0 };
+        // The programs are in the bucket from now on, as in every account in which somebody has had a run.
+        let first = lane.run_to_its_end();
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        lane
+    }
+
+    /// How often a run without a fault makes which call.
+    pub(super) fn sites(&mut self) -> BTreeMap<String, u64> {
+        self.bench.cloud.post("reset-counters", &json!(null));
+        let run = self.run_to_its_end();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let counters = self.bench.cloud.get("counters");
+        let counters = counters.as_object().expect("counters by operation").iter();
+        counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+    }
+
+    /// Tries one case; says what is wrong if it does not end as it should.
+    pub(super) fn try_case(&mut self, case: &Case) -> Result<Ended, String> {
+        let begun = Instant::now();
+        self.bench.cloud.post("reset-counters", &json!(null));
+        self.bench.cloud.post("faults", &json!([case.to_fault()]));
+        let ended = if case.fault.kills() { self.kill(case) } else { self.disturb(case) }?;
+        self.bench.cloud.post("faults", &json!([]));
+        let left = self.bench.cloud.left_of_runs();
+        if !left.is_empty() {
+            return Err(format!("it leaves {}", left.join(", ")));
+        }
+        let violations = self.bench.cloud.violations();
+        if !violations.is_empty() {
+            return Err(format!("requests do not fit their services' models: {violations:?}"));
+        }
+        self.remove_files();
+        if std::env::var_os("SWEEP_VERBOSE").is_some() {
+            eprintln!("{case}: {ended:?} after {:.1} s", begun.elapsed().as_secs_f64());
+        }
+        Ok(ended)
+    }
+
+    fn disturb(&mut self, case: &Case) -> Result<Ended, String> {
+        let run = self.run_to_its_end();
+        if !self.has_struck() {
+            return Ok(Ended::NotReached);
+        }
+        if run.stderr.contains("panicked") {
+            return Err(format!("it panics: {}", run.stderr));
+        }
+        case.judge(run.code, &run.stderr).map_err(|problem| format!("{problem}: {}", run.stderr))
+    }
+
+    /// Kills the orchestrator at the call of the case, and has everything given back.
+    fn kill(&mut self, case: &Case) -> Result<Ended, String> {
+        let mut command = self.run();
+        let mut child = command.spawn().expect("it starts");
+        let begun = Instant::now();
+        let is_killed = loop {
+            if self.fault()["carried_out"] != json!(0) {
+                break true;
+            }
+            if child.try_wait().expect("a child").is_some() {
+                break false;
+            }
+            if begun.elapsed() > HANG_LIMIT {
+                break true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let _ = child.kill();
+        child.wait().expect("a child");
+        if !is_killed {
+            return Ok(Ended::NotReached);
+        }
+        self.bench.cloud.post("faults", &json!([]));
+        let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
+        match case.fault {
+            Fault::KillResume => self.resume(&directory),
+            Fault::Error | Fault::Throttle | Fault::LostReply | Fault::Slow | Fault::KillDestroy => {
+                self.destroy(&directory)
+            }
+        }
+    }
+
+    /// Destroys a run from a machine that has never heard of it.
+    fn destroy(&self, directory: &Path) -> Result<Ended, String> {
+        fs::remove_dir_all(directory).expect("removed");
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        let end = self.to_the_end(self.bench.command(&["ec2", "destroy", run]));
+        match end.code {
+            Some(0) => Ok(Ended::Destroyed),
+            code => Err(format!("destroy ends with {code:?}: {}", end.stderr)),
+        }
+    }
+
+    fn resume(&self, directory: &Path) -> Result<Ended, String> {
+        let path = directory.to_str().expect("a path of text");
+        let end = self.to_the_end(self.bench.command(&["resume", path]));
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        match end.code {
+            Some(0) => Ok(Ended::Resumed),
+            Some(2) if end.stderr.contains(&format!("runner ec2 destroy {run}")) => self.destroy(directory),
+            code => Err(format!("resume ends with {code:?}: {}", end.stderr)),
+        }
+    }
+
+    fn has_struck(&self) -> bool {
+        self.fault()["struck"] != json!(0)
+    }
+
+    fn fault(&self) -> serde_json::Value {
+        self.bench.cloud.get("faults")[0].clone()
+    }
+
+    fn run_to_its_end(&mut self) -> End {
+        let command = self.run();
+        self.to_the_end(command)
+    }
+
+    /// The command of a run that no other one is like: its scenario is not in the bucket yet.
+    fn run(&mut self) -> Command {
+        self.cases += 1;
+        let scenario = fs::read_to_string(scenario_file("tiny")).expect("a scenario");
+        let file = self.bench.path("scenario.json");
+        fs::write(&file, format!("{scenario}{}", "\n".repeat(usize::try_from(self.cases).expect("few"))))
+            .expect("written");
+        let _ = fs::remove_dir_all(self.bench.path("runs"));
+        let file = file.to_str().expect("a path of text");
+        let worker = worker().to_str().expect("a path of text");
+        let args = ["ec2", "--scenario", file, "--allow-cidr", "127.0.0.1/32", "--ami", &self.image];
+        let more = ["--instance-type", "c6i.large", "--timeout", "60s", "--worker", worker];
+        let mut command = self.bench.command(&[&args[..], &more].concat());
+        command.stdout(self.file("stdout")).stderr(self.file("stderr"));
+        command
+    }
+
+    /// Waits for the end of a process, and does not wait for ever.
+    fn to_the_end(&self, mut command: Command) -> End {
+        command.stdout(self.file("stdout")).stderr(self.file("stderr"));
+        let mut child = command.spawn().expect("it starts");
+        let begun = Instant::now();
+        let (code, hint) = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                break (status.code(), "");
+            }
+            if begun.elapsed() > HANG_LIMIT {
+                let _ = child.kill();
+                child.wait().expect("a child");
+                break (None, "it hangs: ");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let stderr = fs::read_to_string(self.bench.path("stderr")).expect("text");
+        End { code, stderr: format!("{hint}{stderr}") }
+    }
+
+    fn file(&self, name: &str) -> fs::File {
+        fs::File::create(self.bench.path(name)).expect("created")
+    }
+
+    /// The directory of the run that was killed, if it got so far.
+    fn run_directory(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.bench.path("runs")).ok()?;
+        let mut paths = entries.map(|entry| entry.expect("readable").path());
+        paths.find(|path| !path.is_symlink())
+    }
+
+    /// Hosts that are gone have left their files, hundreds of megabytes each.
+    fn remove_files(&self) {
+        for host in fs::read_dir(self.bench.path("hosts")).expect("a directory") {
+            fs::remove_dir_all(host.expect("readable").path()).expect("removed");
+        }
+    }
+}
+
+/// The program without what only a debugger needs: hundreds of hosts are to have it.
+fn worker() -> &'static Path {
+    static WORKER: OnceLock<PathBuf> = OnceLock::new();
+    WORKER.get_or_init(|| {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_runner"));
+        let small = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runner-without-symbols");
+        // Another process may use the one that is there.
+        let new = small.with_extension(std::process::id().to_string());
+        let stripped = Command::new("strip").arg("-o").arg(&new).arg(&program).status();
+        let stripped = stripped.is_ok_and(|status| status.success());
+        if stripped && fs::rename(&new, &small).is_ok() { small } else { program }
+    })
+}
