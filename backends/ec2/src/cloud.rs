@@ -5,7 +5,7 @@ use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile}
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::launch::{CONTROL_PORT, Launch, LaunchError};
+use crate::launch::{CONTROL_PORT, Launch, LaunchError, Launched};
 use crate::names::RunNames;
 use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -73,11 +74,10 @@ pub async fn provision(
     preparation: &Preparation,
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<CloudHost>, ProvisionError> {
-    let (account, infrastructure) = (launch.account, launch.infrastructure);
+    let account = launch.account;
     launch.journal.intend_objects(launch.names)?;
-    let upload = artifacts::upload(account, &infrastructure.bucket, &preparation.artifacts);
-    let launched = async { launch.run(key, say).await.map_err(ProvisionError::from) };
-    let (hosts, _) = tokio::try_join!(launched, async { upload.await.map_err(ProvisionError::from) })?;
+    let launched = create(launch, key, preparation, say).await?;
+    let hosts = launch.wait(launched, say).await?;
     launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
     tokio::select! {
         prepared = prepare(launch, preparation, &hosts, say) => prepared?,
@@ -86,6 +86,31 @@ pub async fn provision(
         }
     }
     Ok(hosts)
+}
+
+/// Creates the hosts and uploads their files meanwhile. Files may be given up when the hosts cannot be had, and a
+/// creation may not when the files cannot: nobody would know what came of it.
+async fn create(
+    launch: &Launch<'_>,
+    key: &Key,
+    preparation: &Preparation,
+    say: &mut dyn FnMut(&str),
+) -> Result<Launched, ProvisionError> {
+    let bucket = &launch.infrastructure.bucket;
+    let mut upload = pin!(artifacts::upload(launch.account, bucket, &preparation.artifacts));
+    let mut creation = pin!(launch.create(key, say));
+    tokio::select! {
+        launched = &mut creation => {
+            let launched = launched?;
+            upload.await?;
+            Ok(launched)
+        }
+        uploaded = &mut upload => {
+            let launched = creation.await?;
+            uploaded?;
+            Ok(launched)
+        }
+    }
 }
 
 async fn prepare(
@@ -199,6 +224,7 @@ impl CloudHosts {
             return vec![];
         }
         let parts = &self.parts;
+        note(&parts.run_directory, &Entry::GivingBack);
         let left = parts.runtime.block_on(give_back(
             &parts.account,
             &parts.context.names,
@@ -249,9 +275,14 @@ pub async fn readable(descriptor: Option<&OwnedFd>) {
     }
 }
 
-/// Says in the journal that nothing is left. It is true without being written, too.
+/// Says in the journal that nothing is left.
 pub fn note_gone(run_directory: &Path) {
-    let noted = Journal::open(run_directory).and_then(|journal| journal.write(&Entry::Gone));
+    note(run_directory, &Entry::Gone);
+}
+
+/// Writes what is true without being written, too: a journal that is full keeps nothing from being given back.
+fn note(run_directory: &Path, entry: &Entry) {
+    let noted = Journal::open(run_directory).and_then(|journal| journal.write(entry));
     if let Err(error) = noted {
         tracing::debug!("{error}");
     }
@@ -319,6 +350,7 @@ impl Hosts for CloudHosts {
         self.is_released = true;
         self.watcher = None;
         let parts = &self.parts;
+        note(&parts.run_directory, &Entry::GivingBack);
         let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
         let account = &parts.account;
         let teardown = Teardown { account, names, bucket, is_in_doubt: false, with_report: false };

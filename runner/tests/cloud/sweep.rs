@@ -7,8 +7,8 @@
 //! cargo test -p runner --test cloud -- --ignored --nocapture sweep
 //! ```
 //!
-//! `SWEEP_CASES="ec2:RunInstances/3/throttle ..."` tries these only, and `SWEEP_LANES` says how many runs there are at
-//! a time, each in a cloud of its own.
+//! `SWEEP_CASES="ec2:RunInstances/3/throttle ..."` tries these only, `SWEEP_FIRST=3` the first three calls of each
+//! operation. `SWEEP_LANES` says how many runs there are at a time, each in a cloud of its own.
 
 mod case;
 mod lane;
@@ -65,7 +65,9 @@ fn sweep() {
 
 /// Every call of a run with every fault.
 fn all_cases(sites: &BTreeMap<String, u64>) -> Vec<Case> {
-    let calls = sites.iter().flat_map(|(operation, &count)| (1..=count).map(move |nth| (operation, nth)));
+    let first = std::env::var("SWEEP_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(u64::MAX);
+    let calls = sites.iter();
+    let calls = calls.flat_map(|(operation, &count)| (1..=count.min(first)).map(move |nth| (operation, nth)));
     calls
         .flat_map(|(operation, nth)| {
             Fault::ALL.map(|fault| Case { operation: operation.clone(), nth, fault })

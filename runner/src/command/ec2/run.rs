@@ -298,15 +298,15 @@ impl Left {
             match entry {
                 Entry::Run { region, .. } => left.region = region,
                 Entry::Hosts { hosts } => left.hosts = hosts,
-                Entry::Gone => left.hosts.clear(),
+                Entry::GivingBack | Entry::Gone => left.hosts.clear(),
                 Entry::Intent { .. } | Entry::Created { .. } => {}
             }
         }
         if left.hosts.is_empty() {
             let run = directory.run_id();
             return Err(CommandError::Input(format!(
-                "the run in {path} has no hosts that are ready: its orchestrator died before they were, or they are \
-                 gone; `runner ec2 destroy {run}` removes what there is"
+                "the run in {path} has no hosts that are ready: its orchestrator died before they were, or when \
+                 it had begun to give them back; `runner ec2 destroy {run}` removes what is left"
             )));
         }
         Ok(left)

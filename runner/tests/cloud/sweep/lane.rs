@@ -169,7 +169,16 @@ impl Lane {
         let file = file.to_str().expect("a path of text");
         let worker = worker().to_str().expect("a path of text");
         let args = ["ec2", "--scenario", file, "--allow-cidr", "127.0.0.1/32", "--ami", &self.image];
-        let more = ["--instance-type", "c6i.large", "--timeout", "60s", "--worker", worker];
+        let more = [
+            "--instance-type",
+            "c6i.large",
+            "--timeout",
+            "60s",
+            "--worker",
+            worker,
+            "--poll-interval",
+            "200ms",
+        ];
         let mut command = self.bench.command(&[&args[..], &more].concat());
         command.stdout(self.file("stdout")).stderr(self.file("stderr"));
         command
