@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bench;
+mod calls;
 mod cloud;
 mod deaths;
 mod faults;

@@ -1,13 +1,12 @@
 //! A cloud in which runs are tried one after another.
 
 use super::case::{Case, Ended, Fault};
-use crate::bench::{Bench, scenario_file};
+use crate::bench::{Bench, scenario_file, worker};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Whatever takes longer hangs: on a quiet machine a run takes two seconds, and a fault some more.
@@ -28,18 +27,7 @@ struct End {
 
 impl Lane {
     pub(super) fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let root = directory.path().join("hosts");
-        let light_client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/sweep");
-        let options = [
-            "--root",
-            root.to_str().expect("a path of text"),
-            "--host-path",
-            light_client.to_str().expect("a path of text"),
-            "--forget-ms",
-            "5000",
-        ];
-        let bench = Bench::with(directory, &options).ready();
+        let bench = Bench::quick();
         let image = bench.image();
         let mut lane = Self { bench, image, cases: 0 };
         // The programs are in the bucket from now on, as in every account in which somebody has had a run.
@@ -73,7 +61,7 @@ impl Lane {
         if !violations.is_empty() {
             return Err(format!("requests do not fit their services' models: {violations:?}"));
         }
-        self.remove_files();
+        self.bench.remove_hosts_files();
         if std::env::var_os("SWEEP_VERBOSE").is_some() {
             eprintln!("{case}: {ended:?} after {:.1} s", begun.elapsed().as_secs_f64());
         }
@@ -214,25 +202,4 @@ impl Lane {
         let mut paths = entries.map(|entry| entry.expect("readable").path());
         paths.find(|path| !path.is_symlink())
     }
-
-    /// Hosts that are gone have left their files, hundreds of megabytes each.
-    fn remove_files(&self) {
-        for host in fs::read_dir(self.bench.path("hosts")).expect("a directory") {
-            fs::remove_dir_all(host.expect("readable").path()).expect("removed");
-        }
-    }
-}
-
-/// The program without what only a debugger needs: hundreds of hosts are to have it.
-fn worker() -> &'static Path {
-    static WORKER: OnceLock<PathBuf> = OnceLock::new();
-    WORKER.get_or_init(|| {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_runner"));
-        let small = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runner-without-symbols");
-        // Another process may use the one that is there.
-        let new = small.with_extension(std::process::id().to_string());
-        let stripped = Command::new("strip").arg("-o").arg(&new).arg(&program).status();
-        let stripped = stripped.is_ok_and(|status| status.success());
-        if stripped && fs::rename(&new, &small).is_ok() { small } else { program }
-    })
 }
