@@ -62,9 +62,15 @@ pub enum ProvisionError {
     /// What was created cannot be written down.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The user does not want them any more.
+    #[error("interrupted while the hosts were prepared")]
+    Interrupted,
 }
 
-/// Creates the hosts of a run and has a worker listen on each.
+/// For calls that create something to be answered, once the user does not want it any more.
+const ANSWERS_LIMIT: Duration = Duration::from_secs(20);
+
+/// Creates the hosts of a run and has a worker listen on each, unless `stop` ends before that.
 ///
 /// # Errors
 /// The first thing that went wrong. What was created by then is found by its tags; giving it back is the caller's part.
@@ -73,10 +79,33 @@ pub async fn provision(
     key: &Key,
     preparation: &Preparation,
     say: &mut dyn FnMut(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<CloudHost>, ProvisionError> {
+    let mut stop = pin!(stop);
+    let launched = {
+        let mut creation = pin!(create(launch, key, preparation, say));
+        tokio::select! {
+            launched = &mut creation => launched?,
+            () = &mut stop => {
+                // What is being created now would come after everything was given back.
+                let _ = tokio::time::timeout(ANSWERS_LIMIT, creation).await;
+                return Err(ProvisionError::Interrupted);
+            }
+        }
+    };
+    tokio::select! {
+        ready = make_ready(launch, launched, preparation, say) => ready,
+        () = &mut stop => Err(ProvisionError::Interrupted),
+    }
+}
+
+async fn make_ready(
+    launch: &Launch<'_>,
+    launched: Launched,
+    preparation: &Preparation,
+    say: &mut dyn FnMut(&str),
 ) -> Result<Vec<CloudHost>, ProvisionError> {
     let account = launch.account;
-    launch.journal.intend_objects(launch.names)?;
-    let launched = create(launch, key, preparation, say).await?;
     let hosts = launch.wait(launched, say).await?;
     launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
     tokio::select! {
@@ -96,6 +125,7 @@ async fn create(
     preparation: &Preparation,
     say: &mut dyn FnMut(&str),
 ) -> Result<Launched, ProvisionError> {
+    launch.journal.intend_objects(launch.names)?;
     let bucket = &launch.infrastructure.bucket;
     let mut upload = pin!(artifacts::upload(launch.account, bucket, &preparation.artifacts));
     let mut creation = pin!(launch.create(key, say));

@@ -16,6 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Bench {
     pub(crate) cloud: Cloud,
     directory: TempDir,
+    image: OnceLock<String>,
 }
 
 impl Bench {
@@ -40,7 +41,7 @@ impl Bench {
     }
 
     fn with(directory: TempDir, options: &[&str]) -> Self {
-        Self { cloud: Cloud::start(options), directory }
+        Self { cloud: Cloud::start(options), directory, image: OnceLock::new() }
     }
 
     fn ready(self) -> Self {
@@ -123,6 +124,10 @@ impl Bench {
 
     /// The image that runs here: the C library of this machine is the one that counts.
     pub(crate) fn image(&self) -> String {
+        self.image.get_or_init(|| self.find_image()).clone()
+    }
+
+    fn find_image(&self) -> String {
         let aws = crate::cloud::environment().join("bin/aws");
         let name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
         let output = Command::new(aws)

@@ -42,7 +42,8 @@ fn the_number_of_calls_does_not_grow_with_the_number_of_hosts() {
         if operation == DOWNLOADS {
             assert_eq!(*calls, few.all[DOWNLOADS] * many.hosts / few.hosts, "so many files for each host");
         } else if !POLLS.contains(&operation.as_str()) {
-            assert_eq!(Some(calls), few.all.get(operation), "{operation} for {} hosts", many.hosts);
+            // The programs are uploaded by the first run only.
+            assert!(calls <= &few.all[operation], "{operation} for {} hosts: {calls}", many.hosts);
         }
     }
     counted.iter().for_each(assert_polls);
@@ -58,7 +59,7 @@ fn calls_for_200_hosts() {
     let [few, _, most] = &counted;
     for (operation, calls) in &most.all {
         if !POLLS.contains(&operation.as_str()) {
-            assert_eq!(Some(calls), few.all.get(operation), "{operation} for {} hosts", most.hosts);
+            assert!(calls <= &few.all[operation], "{operation} for {} hosts: {calls}", most.hosts);
         }
     }
     counted.iter().for_each(assert_polls);
@@ -83,6 +84,8 @@ fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
     std::fs::write(&scenario, scenario_of(hosts / 2).to_string()).expect("written");
     let end = json!({"operation": "ssm:SendCommand", "nth": 2, "kind": "error", "status": 403,
                      "code": "AccessDenied", "message": "enough"});
+    // Which image runs here is asked for by the test.
+    bench.image();
     bench.cloud.post("reset-counters", &json!(null));
     bench.cloud.post("faults", &json!(ends_early.then_some(end).as_slice()));
     let begun = Instant::now();

@@ -246,12 +246,11 @@ impl Ec2Run {
             journal: &journal,
         };
         let mut say = |what: &str| progress.phase(what);
-        session.runtime.block_on(async {
-            tokio::select! {
-                hosts = cloud::provision(&launch, &plan.key, preparation, &mut say) => Ok(hosts?),
-                () = cloud::readable(Some(impatience)) => Err(RunError::Interrupted),
-            }
-        })
+        let hosts = session.runtime.block_on(async {
+            let interrupted = cloud::readable(Some(impatience));
+            cloud::provision(&launch, &plan.key, preparation, &mut say, interrupted).await
+        });
+        Ok(hosts?)
     }
 
     fn context(

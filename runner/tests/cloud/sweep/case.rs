@@ -34,6 +34,8 @@ pub(super) enum Fault {
     LostReply,
     /// The answer takes its time.
     Slow,
+    /// The user presses Ctrl-C while the service takes its time.
+    Interrupt,
     /// The orchestrator is killed when it was carried out, and somebody else destroys the run.
     KillDestroy,
     /// The orchestrator is killed when it was carried out, and the run is resumed if that is possible.
@@ -47,6 +49,8 @@ pub(super) enum Ended {
     Well,
     /// It failed, and said which call of what.
     Named,
+    /// It was interrupted, and gave everything back or said what is left.
+    Interrupted,
     /// It was killed and resumed.
     Resumed,
     /// It was killed and destroyed.
@@ -58,8 +62,15 @@ pub(super) enum Ended {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Error, Self::Throttle, Self::LostReply, Self::Slow, Self::KillDestroy, Self::KillResume];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Error,
+        Self::Throttle,
+        Self::LostReply,
+        Self::Slow,
+        Self::Interrupt,
+        Self::KillDestroy,
+        Self::KillResume,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -67,15 +78,17 @@ impl Fault {
             Self::Throttle => "throttle",
             Self::LostReply => "lost_reply",
             Self::Slow => "slow",
+            Self::Interrupt => "interrupt",
             Self::KillDestroy => "kill_destroy",
             Self::KillResume => "kill_resume",
         }
     }
 
-    pub(super) fn kills(self) -> bool {
+    /// Whether it strikes the orchestrator and not the service.
+    pub(super) fn signals(self) -> bool {
         match self {
             Self::Error | Self::Throttle | Self::LostReply | Self::Slow => false,
-            Self::KillDestroy | Self::KillResume => true,
+            Self::Interrupt | Self::KillDestroy | Self::KillResume => true,
         }
     }
 }
@@ -89,7 +102,7 @@ impl Case {
             }
             Fault::Throttle => json!({"kind": "throttle"}),
             Fault::LostReply => json!({"kind": "lost_reply"}),
-            Fault::Slow => json!({"kind": "slow", "delay_ms": SLOW_MS}),
+            Fault::Slow | Fault::Interrupt => json!({"kind": "slow", "delay_ms": SLOW_MS}),
             Fault::KillDestroy | Fault::KillResume => {
                 json!({"kind": "slow", "after": true, "delay_ms": NEVER_MS})
             }
@@ -114,6 +127,7 @@ impl Case {
             (Some(code), Fault::Error) => {
                 Err(format!("it ends with {code}, which is documented for nothing"))
             }
+            (Some(130), Fault::Interrupt) => Ok(Ended::Interrupted),
             (Some(code), _) => Err(format!("it ends with {code} though the fault passes")),
             (None, _) => Err("it ends by a signal".to_owned()),
         }

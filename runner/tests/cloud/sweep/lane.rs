@@ -2,15 +2,19 @@
 
 use super::case::{Case, Ended, Fault};
 use crate::bench::{Bench, scenario_file, worker};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// Whatever takes longer hangs: on a quiet machine a run takes two seconds, and a fault some more.
 const HANG_LIMIT: Duration = Duration::from_secs(90);
+
+/// Between two looks at a process or at the cloud.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A cloud, and how many cases it has seen.
 pub(super) struct Lane {
@@ -51,7 +55,7 @@ impl Lane {
         let begun = Instant::now();
         self.bench.cloud.post("reset-counters", &json!(null));
         self.bench.cloud.post("faults", &json!([case.to_fault()]));
-        let ended = if case.fault.kills() { self.kill(case) } else { self.disturb(case) }?;
+        let ended = if case.fault.signals() { self.signal(case) } else { self.disturb(case) }?;
         self.bench.cloud.post("faults", &json!([]));
         let left = self.bench.cloud.left_of_runs();
         if !left.is_empty() {
@@ -79,36 +83,52 @@ impl Lane {
         case.judge(run.code, &run.stderr).map_err(|problem| format!("{problem}: {}", run.stderr))
     }
 
-    /// Kills the orchestrator at the call of the case, and has everything given back.
-    fn kill(&mut self, case: &Case) -> Result<Ended, String> {
-        let mut command = self.run();
-        let mut child = command.spawn().expect("it starts");
+    /// Strikes the orchestrator itself at the call of the case, and has everything given back.
+    fn signal(&mut self, case: &Case) -> Result<Ended, String> {
+        let mut child = self.run().spawn().expect("it starts");
         let begun = Instant::now();
-        let is_killed = loop {
-            if self.fault()["carried_out"] != json!(0) {
-                break true;
-            }
+        // Whoever is interrupted may be waiting; whoever is killed has had everything but the answer.
+        let moment = if case.fault == Fault::Interrupt { "struck" } else { "carried_out" };
+        while self.fault()[moment] == json!(0) {
             if child.try_wait().expect("a child").is_some() {
-                break false;
+                return Ok(Ended::NotReached);
             }
             if begun.elapsed() > HANG_LIMIT {
-                break true;
+                let _ = child.kill();
+                return Err(format!("it hangs before the call: {}", self.wait(child).stderr));
             }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let _ = child.kill();
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        if case.fault == Fault::Interrupt {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+            kill_process(pid, Signal::INT).expect("it is there");
+            return self.after_interrupt(case, child);
+        }
+        child.kill().expect("it is there");
         child.wait().expect("a child");
-        if !is_killed {
-            return Ok(Ended::NotReached);
-        }
         self.bench.cloud.post("faults", &json!([]));
-        let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
-        match case.fault {
-            Fault::KillResume => self.resume(&directory),
-            Fault::Error | Fault::Throttle | Fault::LostReply | Fault::Slow | Fault::KillDestroy => {
-                self.destroy(&directory)
-            }
+        match self.run_directory() {
+            None => Ok(Ended::BeforeAnything),
+            Some(directory) if case.fault == Fault::KillResume => self.resume(&directory),
+            Some(directory) => self.destroy(&directory),
         }
+    }
+
+    fn after_interrupt(&self, case: &Case, child: Child) -> Result<Ended, String> {
+        let end = self.wait(child);
+        let begun = Instant::now();
+        while self.fault()["carried_out"] == json!(0) {
+            assert!(begun.elapsed() < HANG_LIMIT, "the cloud does not carry out {case}");
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        // Nobody watches for signals before there is something to give back.
+        let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        if end.stderr.contains(&format!("runner ec2 destroy {run}")) {
+            // It struck when everything was being given back, and the user had no patience.
+            return self.destroy(&directory).map(|_| Ended::Interrupted);
+        }
+        case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))
     }
 
     /// Destroys a run from a machine that has never heard of it.
@@ -175,7 +195,10 @@ impl Lane {
     /// Waits for the end of a process, and does not wait for ever.
     fn to_the_end(&self, mut command: Command) -> End {
         command.stdout(self.file("stdout")).stderr(self.file("stderr"));
-        let mut child = command.spawn().expect("it starts");
+        self.wait(command.spawn().expect("it starts"))
+    }
+
+    fn wait(&self, mut child: Child) -> End {
         let begun = Instant::now();
         let (code, hint) = loop {
             if let Some(status) = child.try_wait().expect("a child") {
@@ -186,7 +209,7 @@ impl Lane {
                 child.wait().expect("a child");
                 break (None, "it hangs: ");
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LOOK_INTERVAL);
         };
         let stderr = fs::read_to_string(self.bench.path("stderr")).expect("text");
         End { code, stderr: format!("{hint}{stderr}") }

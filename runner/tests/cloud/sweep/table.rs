@@ -11,9 +11,10 @@ pub(super) struct Table {
     failed: Vec<String>,
 }
 
-const COLUMNS: [(&str, Ended); 6] = [
+const COLUMNS: [(&str, Ended); 7] = [
     ("well", Ended::Well),
     ("named error", Ended::Named),
+    ("interrupted", Ended::Interrupted),
     ("resumed", Ended::Resumed),
     ("destroyed", Ended::Destroyed),
     ("before anything", Ended::BeforeAnything),
