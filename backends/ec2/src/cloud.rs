@@ -5,7 +5,7 @@ use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile}
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::launch::{CONTROL_PORT, Launch, LaunchError};
+use crate::launch::{CONTROL_PORT, Launch, LaunchError, Launched};
 use crate::names::RunNames;
 use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -62,9 +63,24 @@ pub enum ProvisionError {
     /// What was created cannot be written down.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The user does not want them any more.
+    #[error("interrupted while the hosts were prepared")]
+    Interrupted,
 }
 
-/// Creates the hosts of a run and has a worker listen on each; `launched` is told of them as soon as they run.
+/// What [`provision`] tells on its way.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// What it does now.
+    Doing(&'a str),
+    /// The hosts run, and can be prepared.
+    Running(&'a [CloudHost]),
+}
+
+/// For calls that create something to be answered, once the user does not want it any more.
+const ANSWERS_LIMIT: Duration = Duration::from_secs(20);
+
+/// Creates the hosts of a run and has a worker listen on each, unless `stop` ends before that.
 ///
 /// # Errors
 /// The first thing that went wrong. What was created by then is found by its tags; giving it back is the caller's part.
@@ -72,23 +88,72 @@ pub async fn provision(
     launch: &Launch<'_>,
     key: &Key,
     preparation: &Preparation,
-    say: &mut dyn FnMut(&str),
-    launched: &mut dyn FnMut(&[CloudHost]),
+    tell: &mut dyn FnMut(News<'_>),
+    stop: impl Future<Output = ()>,
 ) -> Result<Vec<CloudHost>, ProvisionError> {
-    let (account, infrastructure) = (launch.account, launch.infrastructure);
-    launch.journal.intend_objects(launch.names)?;
-    let upload = artifacts::upload(account, &infrastructure.bucket, &preparation.artifacts);
-    let launching = async { launch.run(key, say).await.map_err(ProvisionError::from) };
-    let (hosts, _) = tokio::try_join!(launching, async { upload.await.map_err(ProvisionError::from) })?;
-    launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
-    launched(&hosts);
+    let mut stop = pin!(stop);
+    let launched = {
+        let mut say = |what: &str| tell(News::Doing(what));
+        let mut creation = pin!(create(launch, key, preparation, &mut say));
+        tokio::select! {
+            launched = &mut creation => launched?,
+            () = &mut stop => {
+                // What is being created now would come after everything was given back.
+                let _ = tokio::time::timeout(ANSWERS_LIMIT, creation).await;
+                return Err(ProvisionError::Interrupted);
+            }
+        }
+    };
     tokio::select! {
-        prepared = prepare(launch, preparation, &hosts, say) => prepared?,
+        ready = make_ready(launch, launched, preparation, tell) => ready,
+        () = &mut stop => Err(ProvisionError::Interrupted),
+    }
+}
+
+async fn make_ready(
+    launch: &Launch<'_>,
+    launched: Launched,
+    preparation: &Preparation,
+    tell: &mut dyn FnMut(News<'_>),
+) -> Result<Vec<CloudHost>, ProvisionError> {
+    let account = launch.account;
+    let hosts = launch.wait(launched, &mut |what| tell(News::Doing(what))).await?;
+    launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
+    tell(News::Running(&hosts));
+    let mut say = |what: &str| tell(News::Doing(what));
+    tokio::select! {
+        prepared = prepare(launch, preparation, &hosts, &mut say) => prepared?,
         LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
             return Err(ProvisionError::Lost { group, index, reason });
         }
     }
     Ok(hosts)
+}
+
+/// Creates the hosts and uploads their files meanwhile. Files may be given up when the hosts cannot be had, and a
+/// creation may not when the files cannot: nobody would know what came of it.
+async fn create(
+    launch: &Launch<'_>,
+    key: &Key,
+    preparation: &Preparation,
+    say: &mut dyn FnMut(&str),
+) -> Result<Launched, ProvisionError> {
+    launch.journal.intend_objects(launch.names)?;
+    let bucket = &launch.infrastructure.bucket;
+    let mut upload = pin!(artifacts::upload(launch.account, bucket, &preparation.artifacts));
+    let mut creation = pin!(launch.create(key, say));
+    tokio::select! {
+        launched = &mut creation => {
+            let launched = launched?;
+            upload.await?;
+            Ok(launched)
+        }
+        uploaded = &mut upload => {
+            let launched = creation.await?;
+            uploaded?;
+            Ok(launched)
+        }
+    }
 }
 
 async fn prepare(
@@ -203,6 +268,7 @@ impl CloudHosts {
             return vec![];
         }
         let parts = &self.parts;
+        note(&parts.run_directory, &Entry::GivingBack);
         let left = parts.runtime.block_on(give_back(
             &parts.account,
             &parts.context.names,
@@ -253,9 +319,14 @@ pub async fn readable(descriptor: Option<&OwnedFd>) {
     }
 }
 
-/// Says in the journal that nothing is left. It is true without being written, too.
+/// Says in the journal that nothing is left.
 pub fn note_gone(run_directory: &Path) {
-    let noted = Journal::open(run_directory).and_then(|journal| journal.write(&Entry::Gone));
+    note(run_directory, &Entry::Gone);
+}
+
+/// Writes what is true without being written, too: a journal that is full keeps nothing from being given back.
+fn note(run_directory: &Path, entry: &Entry) {
+    let noted = Journal::open(run_directory).and_then(|journal| journal.write(entry));
     if let Err(error) = noted {
         tracing::debug!("{error}");
     }
@@ -323,6 +394,7 @@ impl Hosts for CloudHosts {
         self.is_released = true;
         self.watcher = None;
         let parts = &self.parts;
+        note(&parts.run_directory, &Entry::GivingBack);
         let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
         let account = &parts.account;
         let teardown = Teardown { account, names, bucket, is_in_doubt: false, with_report: false };

@@ -48,6 +48,8 @@ pub enum Entry {
         /// All of them.
         hosts: Vec<CloudHost>,
     },
+    /// From now on the hosts are given back: nothing can go on with them.
+    GivingBack,
     /// The audit at the end of a teardown found nothing of the run.
     Gone,
 }

@@ -10,13 +10,19 @@ use crate::inventory::{self, Found};
 use crate::names::RunNames;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::future::join_all;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For all hosts to be terminated.
 const TERMINATED_LIMIT: Duration = Duration::from_secs(600);
 
 /// For what the hosts have used to be let go by them, after that.
 const LET_GO_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often it is tried: an error that passes, or a host that came late, is gone the next time.
+const ROUNDS_MAX: usize = 3;
+
+/// What took longer than this has waited enough, and is not tried again.
+const AGAIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Most hosts, or files, of one call.
 const AT_ONCE_MAX: usize = 1000;
@@ -62,10 +68,22 @@ impl Teardown<'_> {
     /// Removes everything of the run and looks what is left. An error on the way ends nothing, and is told only if
     /// something is left at the end, or nobody can know.
     pub async fn run(&self, say: &mut dyn FnMut(&str)) -> Left {
-        let mut errors = Vec::new();
+        let begun = Instant::now();
         say("terminating the hosts");
-        let (compute, storage) = tokio::join!(self.remove_compute(), self.remove_storage());
-        errors.extend(compute);
+        for round in 1.. {
+            let left = self.round(say).await;
+            if left.is_nothing() || round == ROUNDS_MAX || begun.elapsed() > AGAIN_LIMIT {
+                return left;
+            }
+            left.errors.iter().for_each(|error| tracing::warn!("{error}"));
+            say("trying again");
+            tokio::time::sleep(self.account.poll_interval).await;
+        }
+        unreachable!("the last round returns")
+    }
+
+    async fn round(&self, say: &mut dyn FnMut(&str)) -> Left {
+        let (mut errors, storage) = tokio::join!(self.remove_compute(), self.remove_storage());
         errors.extend(storage);
         say("looking for what is left");
         match self.audit().await {
@@ -113,8 +131,10 @@ impl Teardown<'_> {
     /// Hosts first, since they use the rest.
     async fn remove_compute(&self) -> Vec<String> {
         let hosts = self.terminate_and_wait().await;
+        // Hosts that stay let nothing go, so there is nothing to wait for.
+        let limit = if hosts.is_ok() { LET_GO_LIMIT } else { Duration::ZERO };
         let kinds = [Kind::SecurityGroup, Kind::PlacementGroup, Kind::Volume];
-        let others = join_all(kinds.map(|kind| self.remove_all(kind))).await;
+        let others = join_all(kinds.map(|kind| self.remove_all(kind, limit))).await;
         hosts.err().into_iter().chain(others.into_iter().flatten()).collect()
     }
 
@@ -144,7 +164,7 @@ impl Teardown<'_> {
         Ok(left.into_iter().map(|(id, _)| id).collect())
     }
 
-    async fn remove_all(&self, kind: Kind) -> Vec<String> {
+    async fn remove_all(&self, kind: Kind, limit: Duration) -> Vec<String> {
         let run = Some(self.names.run().as_str());
         let found = match kind {
             Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
@@ -153,16 +173,16 @@ impl Teardown<'_> {
         };
         match found {
             Ok(found) => {
-                let removals = found.iter().map(|(id, _)| self.remove(kind, id));
+                let removals = found.iter().map(|(id, _)| self.remove(kind, id, limit));
                 join_all(removals).await.into_iter().filter_map(Result::err).collect()
             }
             Err(error) => vec![error.to_string()],
         }
     }
 
-    /// Removes one thing; what still uses it may need a moment to let it go.
-    async fn remove(&self, kind: Kind, id: &str) -> Result<(), String> {
-        let mut pace = Pace::new(kind.deadline(), LET_GO_LIMIT, self.account.poll_interval);
+    /// Removes one thing; what still uses it may need a moment to let it go, `limit` at most.
+    async fn remove(&self, kind: Kind, id: &str, limit: Duration) -> Result<(), String> {
+        let mut pace = Pace::new(kind.deadline(), limit, self.account.poll_interval);
         let ec2 = &self.account.ec2;
         loop {
             let removed = match kind {
@@ -183,7 +203,18 @@ impl Teardown<'_> {
                 Ok(()) => return Ok(()),
                 Err(error) if error.cause == Cause::NotFound => return Ok(()),
                 Err(error) if is_passing(error.cause) => {
-                    pace.wait().await.map_err(|passed| format!("{passed}: {error}"))?;
+                    if let Err(passed) = pace.wait().await {
+                        return Err(if limit.is_zero() {
+                            error.to_string()
+                        } else {
+                            format!("{passed}: {error}")
+                        });
+                    }
+                    // A launch whose answer nobody heard may have come after the hosts were looked for. None comes
+                    // after its security group is gone.
+                    if error.cause == Cause::InUse {
+                        self.terminate_hosts().await.map_err(|error| error.to_string())?;
+                    }
                 }
                 Err(error) => return Err(error.to_string()),
             }

@@ -6,7 +6,7 @@ use super::ec2::Recorded;
 #[cfg(target_os = "linux")]
 use super::local::Local;
 use super::{CommandError, options};
-use crate::run::{Beginning, RunDirectory, RunState, ScenarioSource};
+use crate::run::{Beginning, RunDirectory, RunError, RunState, ScenarioSource};
 use crate::summary::Summary;
 use backends::layout;
 use clap::Args;
@@ -47,8 +47,20 @@ impl Resume {
         let file = directory.path().join(layout::scenario_file(&text("scenario")));
         let scenario = ScenarioSource::new(Some(file.clone())).load();
         let scenario = scenario.map_err(|error| CommandError::Input(error.to_string()))?;
-        let left: (RunState, Summary) = (directory.read("state.json")?, directory.read("summary.json")?);
-        let beginning = Beginning::Again(Box::new(left));
+        let left = left_in(&directory);
+        #[cfg(feature = "ec2")]
+        let left = if text("backend") == "ec2" {
+            left.map_err(|error| {
+                let run = directory.run_id();
+                CommandError::Input(format!(
+                    "{error}: its orchestrator died before its hosts were ready, so there is nothing to go on with; \
+                     `runner ec2 destroy {run}` removes what there is"
+                ))
+            })
+        } else {
+            left.map_err(CommandError::from)
+        };
+        let beginning = Beginning::Again(Box::new(left?));
         match text("backend").as_str() {
             "attach" => {
                 let mut attach: Attach = recorded_options(&directory)?;
@@ -73,6 +85,11 @@ impl Resume {
             ))),
         }
     }
+}
+
+/// What the process that died has written last.
+fn left_in(directory: &RunDirectory) -> Result<(RunState, Summary), RunError> {
+    Ok((directory.read("state.json")?, directory.read("summary.json")?))
 }
 
 fn recorded_options<T: DeserializeOwned>(directory: &RunDirectory) -> Result<T, CommandError> {

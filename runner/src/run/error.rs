@@ -61,10 +61,6 @@ pub enum RunError {
     #[error("{0}")]
     #[cfg(feature = "ec2")]
     Cloud(#[from] ec2::cloud::ProvisionError),
-    /// The user does not want the hosts any more.
-    #[error("interrupted while the hosts were prepared")]
-    #[cfg(feature = "ec2")]
-    Interrupted,
     /// Ctrl-C cannot be watched.
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] io::Error),
@@ -87,9 +83,9 @@ impl RunError {
             #[cfg(target_os = "linux")]
             Self::Local(_) => 3,
             #[cfg(feature = "ec2")]
-            Self::Cloud(_) => 3,
+            Self::Cloud(ec2::cloud::ProvisionError::Interrupted) => 130,
             #[cfg(feature = "ec2")]
-            Self::Interrupted => 130,
+            Self::Cloud(_) => 3,
             Self::File { .. } | Self::OwnPath(_) | Self::Signals(_) | Self::Control(_) => 3,
         }
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -15,29 +16,49 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Bench {
     pub(crate) cloud: Cloud,
     directory: TempDir,
+    image: OnceLock<String>,
 }
 
 impl Bench {
     /// A cloud in which nothing was set up.
     pub(crate) fn empty() -> Self {
-        Self::over(&[])
-    }
-
-    /// The same, with other options of the emulated cloud.
-    fn over(options: &[&str]) -> Self {
-        Self { cloud: Cloud::start(options), directory: tempfile::tempdir().expect("a temporary directory") }
+        Self::over(tempfile::tempdir().expect("a temporary directory"), &[])
     }
 
     /// A cloud that is ready for runs.
     pub(crate) fn new() -> Self {
-        Self::with(&[])
+        Self::empty().ready()
     }
 
-    /// The same, with other options of the emulated cloud.
+    /// A cloud that is ready for many runs or many hosts: they have a light AWS client, and their files can be removed.
+    pub(crate) fn quick() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let hosts = directory.path().join("hosts");
+        let light_client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/sweep");
+        let (hosts, client) = (hosts.to_str(), light_client.to_str());
+        let (hosts, client) = (hosts.expect("a path of text"), client.expect("a path of text"));
+        Self::over(directory, &["--root", hosts, "--host-path", client, "--forget-ms", "5000"]).ready()
+    }
+
+    /// The same as a new one, with other options of the emulated cloud.
     pub(crate) fn with(options: &[&str]) -> Self {
-        let bench = Self::over(options);
-        bench.expect(0, &["ec2", "setup", "--yes"]);
-        bench
+        Self::over(tempfile::tempdir().expect("a temporary directory"), options).ready()
+    }
+
+    fn over(directory: TempDir, options: &[&str]) -> Self {
+        Self { cloud: Cloud::start(options), directory, image: OnceLock::new() }
+    }
+
+    fn ready(self) -> Self {
+        self.expect(0, &["ec2", "setup", "--yes"]);
+        self
+    }
+
+    /// Hosts that are gone have left their files, tens of megabytes each. For a quick bench.
+    pub(crate) fn remove_hosts_files(&self) {
+        for host in fs::read_dir(self.path("hosts")).expect("a directory") {
+            fs::remove_dir_all(host.expect("readable").path()).expect("removed");
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,8 +112,13 @@ impl Bench {
 
     /// Starts a run of a scenario of the repository, on the image that runs here.
     pub(crate) fn start_run(&self, scenario: &str, more: &[&str]) -> Running {
-        let (scenario, image) = (scenario_file(scenario), self.image());
-        let mut args = vec!["ec2", "--scenario", &scenario, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
+        self.start_run_of(Path::new(&scenario_file(scenario)), more)
+    }
+
+    /// Starts a run of a scenario of one's own.
+    pub(crate) fn start_run_of(&self, scenario: &Path, more: &[&str]) -> Running {
+        let (scenario, image) = (scenario.to_str().expect("a path of text"), self.image());
+        let mut args = vec!["ec2", "--scenario", scenario, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
         args.extend(["--instance-type", "c6i.large", "--timeout", "60s"]);
         let worker = self.worker();
         if !more.contains(&"--worker") {
@@ -118,6 +144,10 @@ impl Bench {
 
     /// The image that runs here: the C library of this machine is the one that counts.
     pub(crate) fn image(&self) -> String {
+        self.image.get_or_init(|| self.find_image()).clone()
+    }
+
+    fn find_image(&self) -> String {
         let name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
         self.aws(&["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", name])
     }
@@ -144,6 +174,24 @@ pub(crate) fn scenario_file(name: &str) -> String {
     let mut files = places.iter().map(|place| root.join(place).join(format!("{name}.json")));
     let file = files.find(|file| file.exists()).unwrap_or_else(|| panic!("there is no scenario {name}"));
     file.to_str().expect("a path of text").to_owned()
+}
+
+/// The program without what only a debugger needs: hundreds of hosts are to have it.
+pub(crate) fn worker() -> &'static Path {
+    static WORKER: OnceLock<PathBuf> = OnceLock::new();
+    WORKER.get_or_init(|| {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_runner"));
+        let small = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runner-without-symbols");
+        let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+        if modified(&small) >= modified(&program) {
+            return small;
+        }
+        // Another process may use the one that is there.
+        let new = small.with_extension(std::process::id().to_string());
+        let stripped = Command::new("strip").arg("-o").arg(&new).arg(&program).status();
+        let stripped = stripped.is_ok_and(|status| status.success());
+        if stripped && fs::rename(&new, &small).is_ok() { small } else { program }
+    })
 }
 
 /// The program while it runs.

@@ -17,7 +17,8 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    pub(crate) fn start(more: &[&str]) -> Self {
+    /// Starts one, with `options` beyond those that make it quick.
+    pub(crate) fn start(options: &[&str]) -> Self {
         let python = environment().join("bin/python");
         assert!(python.exists(), "{}: run backends/ec2/emulated-cloud/install first", python.display());
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backends/ec2/emulated-cloud");
@@ -33,7 +34,7 @@ impl Cloud {
             "--stack-ms",
             "100",
         ]);
-        command.args(more);
+        command.args(options);
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the cloud starts");
         let mut line = String::new();

@@ -5,9 +5,11 @@
 
 mod bad_input;
 mod bench;
+mod calls;
 mod cloud;
 mod deaths;
 mod faults;
 mod good_runs;
 mod pages;
 mod steps;
+mod sweep;

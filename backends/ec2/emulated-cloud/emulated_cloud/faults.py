@@ -50,6 +50,8 @@ class Fault:
     close: bool = True
     seen: int = 0
     struck: int = 0
+    # Requests that it struck and that were carried out, whatever became of their answers.
+    carried_out: int = 0
 
     def strikes(self, asked: Asked) -> bool:
         """Counts the request; says whether the fault is for it."""

@@ -88,16 +88,18 @@ class Gateway:
         if struck is None:
             return self._carry_out(environ, start_response)
         if struck.kind == "slow":
-            if struck.after:
-                answer = self._carry_out(environ, start_response)
+            if not struck.after:
                 time.sleep(struck.delay_ms / 1000)
-                return answer
-            time.sleep(struck.delay_ms / 1000)
-            return self._carry_out(environ, start_response)
+            answer = self._carry_out(environ, start_response)
+            struck.carried_out += 1
+            if struck.after:
+                time.sleep(struck.delay_ms / 1000)
+            return answer
         if struck.kind == "refuse_connection":
             return _close(environ, start_response)
         if struck.kind == "lost_reply":
             list(self._carry_out(environ, lambda *_: None))
+            struck.carried_out += 1
             if struck.close:
                 return _close(environ, start_response)
             start_response("500 Internal Server Error", [("Content-Length", "0")])

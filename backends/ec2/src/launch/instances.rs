@@ -23,7 +23,8 @@ use std::time::Duration;
 const RUNNING_LIMIT: Duration = Duration::from_secs(600);
 
 /// A host that was launched, with its place in the run.
-pub(super) struct Launched {
+#[derive(Debug)]
+pub(super) struct LaunchedHost {
     instance: String,
     group: Group,
     index: u16,
@@ -32,8 +33,8 @@ pub(super) struct Launched {
 /// The results of all launches; the first error is returned once every launch has had its answer, so that none is
 /// left in doubt.
 pub(super) async fn all_of(
-    launches: Vec<impl Future<Output = Result<Vec<Launched>, LaunchError>>>,
-) -> Result<Vec<Launched>, LaunchError> {
+    launches: Vec<impl Future<Output = Result<Vec<LaunchedHost>, LaunchError>>>,
+) -> Result<Vec<LaunchedHost>, LaunchError> {
     let results = futures_util::future::join_all(launches).await;
     let results: Result<Vec<_>, _> = results.into_iter().collect();
     Ok(results?.into_iter().flatten().collect())
@@ -46,7 +47,7 @@ impl Launch<'_> {
         nth: usize,
         kind: &Kind,
         security_group: &str,
-    ) -> Result<Vec<Launched>, LaunchError> {
+    ) -> Result<Vec<LaunchedHost>, LaunchError> {
         let markets: &[bool] = if self.plan.spot { &[true, false] } else { &[false] };
         let mut tried = Vec::new();
         for is_spot in markets {
@@ -69,7 +70,7 @@ impl Launch<'_> {
         kind: &Kind,
         attempt: &Attempt<'_>,
         security_group: &str,
-    ) -> Result<Vec<Launched>, LaunchError> {
+    ) -> Result<Vec<LaunchedHost>, LaunchError> {
         let mut placement = Placement::builder().availability_zone(attempt.zone);
         if let Some(strategy) = kind.placement.strategy() {
             placement = placement.group_name(self.create_placement_group(strategy, attempt.zone).await?);
@@ -88,7 +89,7 @@ impl Launch<'_> {
             return Err(ApiError::incomplete("RunInstances", &what, "full list of instances").into());
         }
         let host =
-            |(instance, index): (String, &u16)| Launched { instance, group: kind.role(), index: *index };
+            |(instance, index): (String, &u16)| LaunchedHost { instance, group: kind.role(), index: *index };
         Ok(ids.into_iter().zip(&kind.indices).map(host).collect())
     }
 
@@ -143,7 +144,7 @@ impl Launch<'_> {
     /// Waits until all hosts run; one look is one call for each thousand of them.
     pub(super) async fn wait_until_running(
         &self,
-        launched: Vec<Launched>,
+        launched: Vec<LaunchedHost>,
     ) -> Result<Vec<CloudHost>, LaunchError> {
         let mut pace = Pace::new("hosts running", RUNNING_LIMIT, self.account.poll_interval);
         loop {
@@ -155,7 +156,7 @@ impl Launch<'_> {
                 return Ok(hosts.into_iter().flatten().collect());
             }
             if let Err(source) = pace.wait().await {
-                let waits = |(host, found): (&Launched, &Option<CloudHost>)| match found {
+                let waits = |(host, found): (&LaunchedHost, &Option<CloudHost>)| match found {
                     Some(_) => None,
                     None => Some(format!("{} {} does not", host.group, host.instance)),
                 };
@@ -185,7 +186,7 @@ async fn look(account: &Account, run: &str) -> Result<BTreeMap<String, Instance>
     Ok(instances.into_iter().filter_map(by_id).collect())
 }
 
-impl Launched {
+impl LaunchedHost {
     /// The host if it runs, nothing if it does not yet.
     fn as_it_is(&self, seen: &BTreeMap<String, Instance>) -> Result<Option<CloudHost>, LaunchError> {
         // It is not there *yet*: what was launched takes a moment to be seen everywhere.

@@ -54,6 +54,10 @@ pub struct Launch<'a> {
     pub journal: &'a Journal,
 }
 
+/// Hosts that were launched and may not run yet.
+#[derive(Debug)]
+pub struct Launched(Vec<instances::LaunchedHost>);
+
 /// Why there are no hosts.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -101,23 +105,36 @@ pub enum LaunchError {
 }
 
 impl Launch<'_> {
-    /// Creates everything and waits until all hosts run; `say` is told what is done.
+    /// Creates everything; `say` is told what is done.
     ///
-    /// Whatever it returns, what it has created is found by its tags.
+    /// Whatever it returns, every call has had its answer, and what was created is found by its tags. Who drops it
+    /// before knows neither.
     ///
     /// # Errors
     /// The first thing that went wrong.
-    pub async fn run(&self, key: &Key, say: &mut dyn FnMut(&str)) -> Result<Vec<CloudHost>, LaunchError> {
+    pub async fn create(&self, key: &Key, say: &mut dyn FnMut(&str)) -> Result<Launched, LaunchError> {
         say("creating the security group and the key parameter");
-        let (group, ()) = tokio::try_join!(self.create_security_group(), self.put_key(key))?;
+        let (group, key) = tokio::join!(self.create_security_group(), self.put_key(key));
+        let (group, ()) = (group?, key?);
         let mut launches = Vec::new();
         for (nth, kind) in self.plan.kinds.iter().enumerate() {
             say(&format!("launching {}", kind.describe()));
             launches.push(self.launch_kind(nth, kind, &group));
         }
-        let launched = instances::all_of(launches).await?;
+        Ok(Launched(instances::all_of(launches).await?))
+    }
+
+    /// Waits until all hosts run.
+    ///
+    /// # Errors
+    /// If one came to nothing, or it takes too long.
+    pub async fn wait(
+        &self,
+        launched: Launched,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<CloudHost>, LaunchError> {
         say(&format!("waiting for {} hosts to run", self.plan.hosts()));
-        self.wait_until_running(launched).await
+        self.wait_until_running(launched.0).await
     }
 
     /// How errors and the journal name a launch.

@@ -40,12 +40,15 @@ cpu_facts() {
 }
 
 sysctl_facts() {
-    local file name
+    local file name value
     for file in /proc/sys/net/core/* /proc/sys/net/ipv4/tcp_* /proc/sys/net/ipv4/udp_* \
         /proc/sys/net/ipv4/ip_local_port_range; do
         [[ -f "$file" && -r "$file" ]] || continue
         name="${file#/proc/sys/}"
-        fact sysctl "${name//\//.}" "$(cat "$file" 2>/dev/null || true)"
+        # Hundreds of files, and no process for each of them. The end of the file is no failure.
+        value=''
+        { IFS= read -r -d '' value <"$file" || true; } 2>/dev/null
+        fact sysctl "${name//\//.}" "${value%$'\n'}"
     done
 }
 

@@ -37,19 +37,20 @@ declare -A have=()
 fetch_file() {
     local digest="$1" mode="$2" path="$3" url="$4"
     case "/$path/" in *//* | */../* | */./*) die "the manifest names a file outside the directory of the run: $path" ;; esac
+    mkdir -p "$(dirname "$path")"
+    if [[ -n "${have[$digest $mode]:-}" ]]; then
+        # The same file under another name, which needs no second copy and no second look.
+        [[ "$path" -ef "${have[$digest $mode]}" ]] || ln -f "${have[$digest $mode]}" "$path"
+        return
+    fi
     if ! has_digest "$path" "$digest"; then
-        mkdir -p "$(dirname "$path")"
-        if [[ -n "${have[$digest]:-}" ]]; then
-            cp "${have[$digest]}" "$path.new"
-        else
-            curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
-                --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
-        fi
+        curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
+            --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
         has_digest "$path.new" "$digest" || die "$path was downloaded with other bytes than digest $digest promises"
         mv "$path.new" "$path"
     fi
     chmod "$mode" "$path"
-    have[$digest]="$path"
+    have[$digest $mode]="$path"
 }
 
 has_digest() {

@@ -4,7 +4,7 @@ use super::Session;
 use super::options::AccountArgs;
 use crate::command::CommandError;
 use clap::Args;
-use ec2::infrastructure;
+use ec2::infrastructure::{self, InfrastructureError};
 use ec2::inventory::{self, Found};
 use ec2::names::{RunNames, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
 use ec2::teardown;
@@ -52,16 +52,16 @@ pub(super) struct Collect {
 impl Destroy {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = bucket(&session, &self.account);
-        Ok(destroy(&session, bucket.as_deref(), self.run))
+        let bucket = Bucket::find(&session, &self.account);
+        Ok(destroy(&session, &bucket, self.run))
     }
 }
 
 impl List {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = bucket(&session, &self.account);
-        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.as_deref()))?;
+        let bucket = Bucket::find(&session, &self.account);
+        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.name()))?;
         let mut stdout = std::io::stdout().lock();
         // A closed stdout is the reader's wish.
         if self.json {
@@ -90,8 +90,8 @@ impl List {
 impl Collect {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = bucket(&session, &self.account);
-        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.as_deref()))?;
+        let bucket = Bucket::find(&session, &self.account);
+        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.name()))?;
         let now = Timestamp::now();
         let mut code = ExitCode::SUCCESS;
         for (run, found) in &runs {
@@ -100,7 +100,7 @@ impl Collect {
                 continue;
             }
             let Ok(run) = run.parse::<RunId>() else { continue };
-            if destroy(&session, bucket.as_deref(), run) != ExitCode::SUCCESS {
+            if destroy(&session, &bucket, run) != ExitCode::SUCCESS {
                 code = ExitCode::from(LEFT);
             }
         }
@@ -117,24 +117,43 @@ fn is_due(found: &Found, now: Timestamp, older_than: Option<Duration>) -> bool {
     has_expired || age.zip(older_than).is_some_and(|(age, limit)| age >= limit)
 }
 
-/// The bucket of the stack, if there is one: a run can be destroyed without.
-fn bucket(session: &Session, args: &AccountArgs) -> Option<String> {
-    let found = session.runtime.block_on(infrastructure::find(&session.account, &args.stack));
-    match found {
-        Ok(infrastructure) => Some(infrastructure.bucket),
-        Err(error) => {
-            tracing::warn!("the bucket is not known, so files of runs are not looked for: {error}");
-            None
+/// Where files of runs are: a run can be destroyed without, but then nobody knows whether they are gone.
+enum Bucket {
+    Known(String),
+    /// There is no stack, which has gone with its bucket or was never there.
+    None,
+    Unknown(InfrastructureError),
+}
+
+impl Bucket {
+    fn find(session: &Session, args: &AccountArgs) -> Self {
+        match session.runtime.block_on(infrastructure::find(&session.account, &args.stack)) {
+            Ok(infrastructure) => Self::Known(infrastructure.bucket),
+            Err(error) => {
+                tracing::warn!("the bucket is not known, so files of runs are not looked for: {error}");
+                if matches!(error, InfrastructureError::NoStack { .. }) {
+                    Self::None
+                } else {
+                    Self::Unknown(error)
+                }
+            }
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Known(name) => Some(name),
+            Self::None | Self::Unknown(_) => None,
         }
     }
 }
 
-fn destroy(session: &Session, bucket: Option<&str>, run: RunId) -> ExitCode {
+fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
     let names = RunNames::new(run);
     let teardown = teardown::Teardown {
         account: &session.account,
         names: &names,
-        bucket,
+        bucket: bucket.name(),
         is_in_doubt: false,
         with_report: true,
     };
@@ -142,7 +161,10 @@ fn destroy(session: &Session, bucket: Option<&str>, run: RunId) -> ExitCode {
     let mut say = |what: &str| {
         let _ = writeln!(std::io::stderr(), "{what}");
     };
-    let left = session.runtime.block_on(teardown.run(&mut say));
+    let mut left = session.runtime.block_on(teardown.run(&mut say));
+    if let Bucket::Unknown(error) = bucket {
+        left.errors.push(format!("files of the run may be in the bucket, which is not known: {error}"));
+    }
     if left.is_nothing() {
         println!("nothing is left of run {}", names.run());
         return ExitCode::SUCCESS;

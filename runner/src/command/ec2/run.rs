@@ -14,7 +14,7 @@ use backends::hosts::Hosts;
 use backends::key_file;
 use backends::scenario::Scenario;
 use ec2::artifacts::{AL2023_GLIBC, Artifact, check};
-use ec2::cloud::{self, CloudHosts, CloudParts, Preparation, ProvisionError};
+use ec2::cloud::{self, CloudHosts, CloudParts, News, Preparation, ProvisionError};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
 use ec2::launch::{CONTROL_PORT, Launch, read_key};
@@ -186,9 +186,12 @@ impl Ec2Run {
         let context = self.context(&session, bucket, &names, plan, &files);
         let preparation = Preparation { artifacts: files.artifacts, context, ttl: self.ttl };
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
-        let mut launched = |hosts: &[CloudHost]| {
-            publish::write_facts(directory.path(), hosts, &planned.plan);
-            progress.message(publication.launched(hosts));
+        let mut tell = |news: News<'_>| match news {
+            News::Doing(what) => progress.phase(what),
+            News::Running(hosts) => {
+                publish::write_facts(directory.path(), hosts, &planned.plan);
+                progress.message(publication.launched(hosts));
+            }
         };
         let provisioned = self.provision(
             &session,
@@ -198,7 +201,7 @@ impl Ec2Run {
             &preparation,
             directory,
             progress,
-            &mut launched,
+            &mut tell,
             &impatience,
         );
         let hosts = match provisioned {
@@ -251,7 +254,7 @@ impl Ec2Run {
         preparation: &Preparation,
         directory: &RunDirectory,
         progress: &Progress,
-        launched: &mut dyn FnMut(&[CloudHost]),
+        tell: &mut dyn FnMut(News<'_>),
         impatience: &OwnedFd,
     ) -> Result<Vec<CloudHost>, RunError> {
         let journal = Journal::open(directory.path()).map_err(ProvisionError::from)?;
@@ -275,13 +278,11 @@ impl Ec2Run {
             settings: &planned.settings,
             journal: &journal,
         };
-        let mut say = |what: &str| progress.phase(what);
-        session.runtime.block_on(async {
-            tokio::select! {
-                hosts = cloud::provision(&launch, &plan.key, preparation, &mut say, launched) => Ok(hosts?),
-                () = cloud::readable(Some(impatience)) => Err(RunError::Interrupted),
-            }
-        })
+        let hosts = session.runtime.block_on(async {
+            let interrupted = cloud::readable(Some(impatience));
+            cloud::provision(&launch, &plan.key, preparation, tell, interrupted).await
+        });
+        Ok(hosts?)
     }
 
     fn context(
@@ -329,15 +330,15 @@ impl Left {
             match entry {
                 Entry::Run { region, .. } => left.region = region,
                 Entry::Hosts { hosts } => left.hosts = hosts,
-                Entry::Gone => left.hosts.clear(),
+                Entry::GivingBack | Entry::Gone => left.hosts.clear(),
                 Entry::Intent { .. } | Entry::Created { .. } => {}
             }
         }
         if left.hosts.is_empty() {
             let run = directory.run_id();
             return Err(CommandError::Input(format!(
-                "the run in {path} has no hosts that are ready: its orchestrator died before they were, or they are \
-                 gone; `runner ec2 destroy {run}` removes what there is"
+                "the run in {path} has no hosts that are ready: its orchestrator died before they were, or when \
+                 it had begun to give them back; `runner ec2 destroy {run}` removes what is left"
             )));
         }
         Ok(left)
@@ -396,7 +397,12 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path, name: &str, mode: u32) -> Result<String, CommandError> {
-        let artifact = Artifact::of_file(&PathBuf::from(path), name, mode);
+        // The worker's program is wanted under several names, and a digest takes its time.
+        let known = self.artifacts.iter().find(|artifact| artifact.path == path);
+        let artifact = match known {
+            Some(known) => Ok(Artifact { name: name.to_owned(), mode, ..known.clone() }),
+            None => Artifact::of_file(path, name, mode),
+        };
         self.artifacts.push(artifact.map_err(|error| CommandError::Input(error.to_string()))?);
         Ok(name.to_owned())
     }

@@ -1,0 +1,141 @@
+//! How many calls a run makes, for 2, 20 and 200 hosts: as many as there are kinds of hosts and steps, and not as many
+//! as there are hosts. Only results are fetched one by one.
+
+use crate::bench::{Bench, scenario_file, worker};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// For 200 hosts of two kinds, from nothing to all of them running.
+const EC2_CALLS_MAX: u64 = 30;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Hosts that one answer of `DescribeInstanceInformation` tells of.
+const HOSTS_A_PAGE: u64 = 50;
+
+/// Called as often as something is looked at that takes its time.
+const POLLS: [&str; 3] = ["ec2:DescribeInstances", "ssm:DescribeInstanceInformation", "ssm:ListCommands"];
+
+/// Called for each file that hosts have uploaded.
+const DOWNLOADS: &str = "s3:GetObject";
+
+type Calls = BTreeMap<String, u64>;
+
+/// What was counted in one run.
+struct Counted {
+    hosts: u64,
+    /// When all hosts ran.
+    running: Calls,
+    /// At the end.
+    all: Calls,
+    took: Duration,
+}
+
+#[test]
+fn the_number_of_calls_does_not_grow_with_the_number_of_hosts() {
+    let bench = Bench::quick();
+    let counted = [2, 20].map(|hosts| count(&bench, hosts, false));
+    print(&counted);
+    let [few, many] = &counted;
+    for (operation, calls) in &many.all {
+        if operation == DOWNLOADS {
+            assert_eq!(*calls, few.all[DOWNLOADS] * many.hosts / few.hosts, "so many files for each host");
+        } else if !POLLS.contains(&operation.as_str()) {
+            // The programs are uploaded by the first run only.
+            assert!(calls <= &few.all[operation], "{operation} for {} hosts: {calls}", many.hosts);
+        }
+    }
+    counted.iter().for_each(assert_polls);
+}
+
+/// 200 workers would be too much for a small machine: the run ends after the first step, with its hosts given back.
+#[test]
+#[ignore = "about two minutes on a small machine: 200 hosts"]
+fn calls_for_200_hosts() {
+    let bench = Bench::quick();
+    let counted = [2, 20, 200].map(|hosts| count(&bench, hosts, true));
+    print(&counted);
+    let [few, _, most] = &counted;
+    for (operation, calls) in &most.all {
+        if !POLLS.contains(&operation.as_str()) {
+            assert!(calls <= &few.all[operation], "{operation} for {} hosts: {calls}", most.hosts);
+        }
+    }
+    counted.iter().for_each(assert_polls);
+}
+
+/// One call a poll, whatever the number of hosts.
+fn assert_polls(counted: &Counted) {
+    let of_ec2 = counted.running.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
+    let of_ec2: u64 = of_ec2.map(|(_, calls)| calls).sum();
+    assert!(of_ec2 <= EC2_CALLS_MAX, "{of_ec2} calls until {} hosts run", counted.hosts);
+    let polls_max = u64::try_from(counted.took.as_millis() / POLL_INTERVAL.as_millis()).expect("few") + 10;
+    for operation in POLLS {
+        let pages = if operation == POLLS[1] { counted.hosts.div_ceil(HOSTS_A_PAGE) } else { 1 };
+        let calls = counted.all[operation];
+        assert!(calls <= polls_max * pages, "{operation}: {calls} calls in {:?}", counted.took);
+    }
+}
+
+/// Counts the calls of a run with as many servers as clients. An early end is after the first step.
+fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
+    let scenario = bench.path(&format!("{hosts}.json"));
+    std::fs::write(&scenario, scenario_of(hosts / 2).to_string()).expect("written");
+    let end = json!({"operation": "ssm:SendCommand", "nth": 2, "kind": "error", "status": 403,
+                     "code": "AccessDenied", "message": "enough"});
+    // Which image runs here is asked for by the test.
+    bench.image();
+    bench.cloud.post("reset-counters", &json!(null));
+    bench.cloud.post("faults", &json!(ends_early.then_some(end).as_slice()));
+    let begun = Instant::now();
+    let interval = format!("{}ms", POLL_INTERVAL.as_millis());
+    let worker = worker().to_str().expect("a path of text");
+    let mut running = bench.start_run_of(&scenario, &["--worker", worker, "--poll-interval", &interval]);
+    running.wait_for("waiting for the hosts' agents");
+    let first = calls(bench);
+    let stderr = running.expect(if ends_early { 3 } else { 0 });
+    assert!(!ends_early || stderr.contains("enough"), "{stderr}");
+    let counted = Counted { hosts, running: first, all: calls(bench), took: begun.elapsed() };
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+    bench.remove_hosts_files();
+    counted
+}
+
+fn calls(bench: &Bench) -> Calls {
+    let counters = bench.cloud.get("counters");
+    let counters = counters.as_object().expect("counters by operation").iter();
+    counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+}
+
+/// Each client has a server of its own.
+fn scenario_of(pairs: u64) -> Value {
+    let text = std::fs::read_to_string(scenario_file("tiny")).expect("a scenario");
+    let mut scenario: Value = serde_json::from_str(&text).expect("JSON");
+    let (client, server) = (scenario["clients"][0].clone(), scenario["servers"][0].clone());
+    let client = |pair: u64| {
+        let mut client = client.clone();
+        client["scenario"][0]["connect"]["server_id"] = json!(pair);
+        client
+    };
+    scenario["clients"] = (0..pairs).map(client).collect();
+    scenario["servers"] = (0..pairs).map(|_| server.clone()).collect();
+    scenario
+}
+
+fn print(counted: &[Counted]) {
+    let hosts: String = counted.iter().map(|counted| format!("{:>12}", counted.hosts)).collect();
+    eprintln!("{:36}{hosts}   hosts; until they run, and in all", "operation");
+    let operations: std::collections::BTreeSet<&String> =
+        counted.iter().flat_map(|counted| counted.all.keys()).collect();
+    for operation in operations {
+        let cell = |counted: &Counted| {
+            let of = |calls: &Calls| calls.get(operation).copied().unwrap_or_default();
+            format!("{:>6}{:>6}", of(&counted.running), of(&counted.all))
+        };
+        eprintln!("{operation:36}{}", counted.iter().map(cell).collect::<String>());
+    }
+    let took: String =
+        counted.iter().map(|counted| format!("{:>10.1} s", counted.took.as_secs_f64())).collect();
+    eprintln!("{:36}{took}", "time");
+}

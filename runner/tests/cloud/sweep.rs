@@ -1,0 +1,118 @@
+//! A fault at every call that a run makes, one at a time, and a killed orchestrator after every call: never a leak,
+//! never a hang, always an error that names the operation and the resource.
+//!
+//! The plain test command tries a few of these cases, some always and some by `SIM_SEED`. All of them:
+//!
+//! ```text
+//! cargo test -p runner --test cloud -- --ignored --nocapture sweep
+//! ```
+//!
+//! `SWEEP_CASES="ec2:RunInstances/3/throttle ..."` tries these only, `SWEEP_FIRST=3` the first three calls of each
+//! operation. `SWEEP_LANES` says how many runs there are at a time, each in a cloud of its own.
+
+mod case;
+mod lane;
+mod table;
+
+use case::{Case, Fault};
+use lane::Lane;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Instant;
+use table::Table;
+
+/// Cases that are tried every time: what creates, what could create twice, what the hosts cost money by.
+const ALWAYS: [&str; 8] = [
+    "ec2:RunInstances/3/lost_reply",
+    "ec2:RunInstances/4/error",
+    "ec2:RunInstances/4/kill_destroy",
+    "ec2:TerminateInstances/1/error",
+    "ssm:SendCommand/4/kill_resume",
+    "ssm:SendCommand/1/throttle",
+    "s3:PutObject/1/error",
+    "s3:GetObject/3/kill_resume",
+];
+
+/// And so many by the seed.
+const DRAWN: usize = 4;
+
+#[test]
+fn a_fault_at_a_few_calls_leaves_nothing_and_is_named() {
+    let sites = Lane::new().sites();
+    let mut cases: Vec<Case> = ALWAYS.iter().map(|case| case.parse().expect("a case")).collect();
+    let all = all_cases(&sites);
+    let mut seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    for _ in 0..DRAWN {
+        seed = scrambled(seed);
+        cases.push(all[usize::try_from(seed % all.len() as u64).expect("below a length")].clone());
+    }
+    try_all(&cases);
+}
+
+#[test]
+#[ignore = "many minutes: a fault at every call of a run"]
+fn sweep() {
+    let sites = Lane::new().sites();
+    for (operation, count) in &sites {
+        eprintln!("{count:4} {operation}");
+    }
+    let cases = match std::env::var("SWEEP_CASES") {
+        Ok(text) => text.split_whitespace().map(|case| case.parse().expect("operation/nth/fault")).collect(),
+        Err(_) => all_cases(&sites),
+    };
+    try_all(&cases);
+}
+
+/// Every call of a run with every fault.
+fn all_cases(sites: &BTreeMap<String, u64>) -> Vec<Case> {
+    let first = std::env::var("SWEEP_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(u64::MAX);
+    let calls = sites.iter();
+    let calls = calls.flat_map(|(operation, &count)| (1..=count.min(first)).map(move |nth| (operation, nth)));
+    calls
+        .flat_map(|(operation, nth)| {
+            Fault::ALL.map(|fault| Case { operation: operation.clone(), nth, fault })
+        })
+        .collect()
+}
+
+/// Tries the cases, a few at a time, and tells what came of them.
+#[track_caller]
+fn try_all(cases: &[Case]) {
+    let begun = Instant::now();
+    let table = Mutex::new(Table::default());
+    let waiting = Mutex::new(cases.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..lanes().min(cases.len()) {
+            scope.spawn(|| {
+                let mut lane = Lane::new();
+                loop {
+                    let Some(case) = waiting.lock().expect("no lane panics").next() else { return };
+                    let result = lane.try_case(case);
+                    if let Err(problem) = &result {
+                        eprintln!("FAILED {case}: {problem}\n{}", case.replay());
+                        // What was left there would be found in the next case again.
+                        lane = Lane::new();
+                    }
+                    table.lock().expect("no lane panics").add(case, &result);
+                }
+            });
+        }
+    });
+    let table = table.into_inner().expect("no lane panics");
+    eprintln!("{table}{} cases in {:.0} s", cases.len(), begun.elapsed().as_secs_f64());
+    assert_eq!(table.failed(), [""; 0], "each of these can be tried alone, see above");
+}
+
+/// As many as there are processors, of which each run needs one most of the time.
+fn lanes() -> usize {
+    let wanted = std::env::var("SWEEP_LANES").ok().and_then(|lanes| lanes.parse().ok());
+    wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+fn scrambled(seed: u64) -> u64 {
+    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}

@@ -1,0 +1,228 @@
+//! A cloud in which runs are tried one after another.
+
+use super::case::{Case, Ended, Fault};
+use crate::bench::{Bench, scenario_file, worker};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Whatever takes longer hangs: on a quiet machine a run takes two seconds, and a fault some more.
+const HANG_LIMIT: Duration = Duration::from_secs(90);
+
+/// Between two looks at a process or at the cloud.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A cloud, and how many cases it has seen.
+pub(super) struct Lane {
+    bench: Bench,
+    image: String,
+    cases: u64,
+}
+
+/// A process that has ended.
+struct End {
+    code: Option<i32>,
+    stderr: String,
+}
+
+impl Lane {
+    pub(super) fn new() -> Self {
+        let bench = Bench::quick();
+        let image = bench.image();
+        let mut lane = Self { bench, image, cases: 0 };
+        // The programs are in the bucket from now on, as in every account in which somebody has had a run.
+        let first = lane.run_to_its_end();
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        lane
+    }
+
+    /// How often a run without a fault makes which call.
+    pub(super) fn sites(&mut self) -> BTreeMap<String, u64> {
+        self.bench.cloud.post("reset-counters", &json!(null));
+        let run = self.run_to_its_end();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let counters = self.bench.cloud.get("counters");
+        let counters = counters.as_object().expect("counters by operation").iter();
+        counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+    }
+
+    /// Tries one case; says what is wrong if it does not end as it should.
+    pub(super) fn try_case(&mut self, case: &Case) -> Result<Ended, String> {
+        let begun = Instant::now();
+        self.bench.cloud.post("reset-counters", &json!(null));
+        self.bench.cloud.post("faults", &json!([case.to_fault()]));
+        let ended = if case.fault.signals() { self.signal(case) } else { self.disturb(case) }?;
+        self.bench.cloud.post("faults", &json!([]));
+        let left = self.bench.cloud.left_of_runs();
+        if !left.is_empty() {
+            return Err(format!("it leaves {}", left.join(", ")));
+        }
+        let violations = self.bench.cloud.violations();
+        if !violations.is_empty() {
+            return Err(format!("requests do not fit their services' models: {violations:?}"));
+        }
+        self.bench.remove_hosts_files();
+        if std::env::var_os("SWEEP_VERBOSE").is_some() {
+            eprintln!("{case}: {ended:?} after {:.1} s", begun.elapsed().as_secs_f64());
+        }
+        Ok(ended)
+    }
+
+    fn disturb(&mut self, case: &Case) -> Result<Ended, String> {
+        let run = self.run_to_its_end();
+        if !self.has_struck() {
+            return Ok(Ended::NotReached);
+        }
+        if run.stderr.contains("panicked") {
+            return Err(format!("it panics: {}", run.stderr));
+        }
+        case.judge(run.code, &run.stderr).map_err(|problem| format!("{problem}: {}", run.stderr))
+    }
+
+    /// Strikes the orchestrator itself at the call of the case, and has everything given back.
+    fn signal(&mut self, case: &Case) -> Result<Ended, String> {
+        let mut child = self.run().spawn().expect("it starts");
+        let begun = Instant::now();
+        // Whoever is interrupted may be waiting; whoever is killed has had everything but the answer.
+        let moment = if case.fault == Fault::Interrupt { "struck" } else { "carried_out" };
+        while self.fault()[moment] == json!(0) {
+            if child.try_wait().expect("a child").is_some() {
+                return Ok(Ended::NotReached);
+            }
+            if begun.elapsed() > HANG_LIMIT {
+                let _ = child.kill();
+                return Err(format!("it hangs before the call: {}", self.wait(child).stderr));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        if case.fault == Fault::Interrupt {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+            kill_process(pid, Signal::INT).expect("it is there");
+            return self.after_interrupt(case, child);
+        }
+        child.kill().expect("it is there");
+        child.wait().expect("a child");
+        self.bench.cloud.post("faults", &json!([]));
+        match self.run_directory() {
+            None => Ok(Ended::BeforeAnything),
+            Some(directory) if case.fault == Fault::KillResume => self.resume(&directory),
+            Some(directory) => self.destroy(&directory),
+        }
+    }
+
+    fn after_interrupt(&self, case: &Case, child: Child) -> Result<Ended, String> {
+        let end = self.wait(child);
+        let begun = Instant::now();
+        while self.fault()["carried_out"] == json!(0) {
+            assert!(begun.elapsed() < HANG_LIMIT, "the cloud does not carry out {case}");
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        // Nobody watches for signals before there is something to give back.
+        let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        if end.stderr.contains(&format!("runner ec2 destroy {run}")) {
+            // It struck when everything was being given back, and the user had no patience.
+            return self.destroy(&directory).map(|_| Ended::Interrupted);
+        }
+        case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))
+    }
+
+    /// Destroys a run from a machine that has never heard of it.
+    fn destroy(&self, directory: &Path) -> Result<Ended, String> {
+        fs::remove_dir_all(directory).expect("removed");
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        let end = self.to_the_end(self.bench.command(&["ec2", "destroy", run]));
+        match end.code {
+            Some(0) => Ok(Ended::Destroyed),
+            code => Err(format!("destroy ends with {code:?}: {}", end.stderr)),
+        }
+    }
+
+    fn resume(&self, directory: &Path) -> Result<Ended, String> {
+        let path = directory.to_str().expect("a path of text");
+        let end = self.to_the_end(self.bench.command(&["resume", path]));
+        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+        match end.code {
+            Some(0) => Ok(Ended::Resumed),
+            Some(2) if end.stderr.contains(&format!("runner ec2 destroy {run}")) => self.destroy(directory),
+            code => Err(format!("resume ends with {code:?}: {}", end.stderr)),
+        }
+    }
+
+    fn has_struck(&self) -> bool {
+        self.fault()["struck"] != json!(0)
+    }
+
+    fn fault(&self) -> serde_json::Value {
+        self.bench.cloud.get("faults")[0].clone()
+    }
+
+    fn run_to_its_end(&mut self) -> End {
+        let command = self.run();
+        self.to_the_end(command)
+    }
+
+    /// The command of a run that no other one is like: its scenario is not in the bucket yet.
+    fn run(&mut self) -> Command {
+        self.cases += 1;
+        let scenario = fs::read_to_string(scenario_file("tiny")).expect("a scenario");
+        let file = self.bench.path("scenario.json");
+        fs::write(&file, format!("{scenario}{}", "\n".repeat(usize::try_from(self.cases).expect("few"))))
+            .expect("written");
+        let _ = fs::remove_dir_all(self.bench.path("runs"));
+        let file = file.to_str().expect("a path of text");
+        let worker = worker().to_str().expect("a path of text");
+        let args = ["ec2", "--scenario", file, "--allow-cidr", "127.0.0.1/32", "--ami", &self.image];
+        let more = [
+            "--instance-type",
+            "c6i.large",
+            "--timeout",
+            "60s",
+            "--worker",
+            worker,
+            "--poll-interval",
+            "200ms",
+        ];
+        let mut command = self.bench.command(&[&args[..], &more].concat());
+        command.stdout(self.file("stdout")).stderr(self.file("stderr"));
+        command
+    }
+
+    /// Waits for the end of a process, and does not wait for ever.
+    fn to_the_end(&self, mut command: Command) -> End {
+        command.stdout(self.file("stdout")).stderr(self.file("stderr"));
+        self.wait(command.spawn().expect("it starts"))
+    }
+
+    fn wait(&self, mut child: Child) -> End {
+        let begun = Instant::now();
+        let (code, hint) = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                break (status.code(), "");
+            }
+            if begun.elapsed() > HANG_LIMIT {
+                let _ = child.kill();
+                child.wait().expect("a child");
+                break (None, "it hangs: ");
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        };
+        let stderr = fs::read_to_string(self.bench.path("stderr")).expect("text");
+        End { code, stderr: format!("{hint}{stderr}") }
+    }
+
+    fn file(&self, name: &str) -> fs::File {
+        fs::File::create(self.bench.path(name)).expect("created")
+    }
+
+    /// The directory of the run that was killed, if it got so far.
+    fn run_directory(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.bench.path("runs")).ok()?;
+        let mut paths = entries.map(|entry| entry.expect("readable").path());
+        paths.find(|path| !path.is_symlink())
+    }
+}
