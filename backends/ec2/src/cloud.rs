@@ -2,6 +2,7 @@
 
 use crate::api::Account;
 use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile};
+use crate::build::{self, BuildError, BuildOrder, BuiltFile};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, JournalError};
@@ -27,6 +28,10 @@ use tokio::runtime::Runtime;
 pub struct Preparation {
     /// Programs and the scenario.
     pub artifacts: Vec<Artifact>,
+    /// Programs that were built for an earlier run.
+    pub built: Vec<BuiltFile>,
+    /// Programs that are built on hosts of this one.
+    pub builds: Vec<BuildOrder>,
     /// What the steps have to know.
     pub context: ScriptContext,
     /// How long links to the files last.
@@ -48,6 +53,9 @@ pub enum ProvisionError {
     /// They cannot be prepared.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// What they run cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// One was lost meanwhile.
     #[error("{group} {index} was lost while the hosts were prepared: {reason}")]
     Lost {
@@ -97,20 +105,52 @@ async fn prepare(
     let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
     say("waiting for the hosts' agents");
     steps::wait_online(account, names, hosts, REACHABLE, std::future::pending()).await?;
+    let Preparation { artifacts, built, builds, context, ttl } = preparation;
     let mut files = Vec::new();
-    for artifact in &preparation.artifacts {
-        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), preparation.ttl).await?;
+    for artifact in artifacts {
+        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), *ttl).await?;
         files.push(ManifestFile::new(artifact, url));
     }
-    let manifest = artifacts::manifest(hosts, &files)?;
-    artifacts::upload_manifest(account, &infrastructure.bucket, names, manifest).await?;
-    for step in [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker, Step::RunWorker] {
-        say(&format!("step {step}"));
-        let context = &preparation.context;
-        let never = std::future::pending();
-        steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?;
+    for file in built {
+        files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
+    }
+    write_manifest(launch, hosts, &files).await?;
+    for step in [Step::UploadScenarioFile, Step::Configure] {
+        run_step(launch, context, step, hosts, say).await?;
+    }
+    if !builds.is_empty() {
+        let place = (account, infrastructure);
+        for file in build::build(place, context, builds, (launch.plan, hosts), say).await? {
+            files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
+        }
+        write_manifest(launch, hosts, &files).await?;
+    }
+    for step in [Step::PlaceWorker, Step::RunWorker] {
+        run_step(launch, context, step, hosts, say).await?;
     }
     Ok(())
+}
+
+async fn write_manifest(
+    launch: &Launch<'_>,
+    hosts: &[CloudHost],
+    files: &[ManifestFile],
+) -> Result<(), ProvisionError> {
+    let manifest = artifacts::manifest(hosts, files)?;
+    let bucket = &launch.infrastructure.bucket;
+    Ok(artifacts::upload_manifest(launch.account, bucket, launch.names, manifest).await?)
+}
+
+async fn run_step(
+    launch: &Launch<'_>,
+    context: &ScriptContext,
+    step: Step,
+    hosts: &[CloudHost],
+    say: &mut dyn FnMut(&str),
+) -> Result<(), ProvisionError> {
+    say(&format!("step {step}"));
+    let (account, infrastructure, never) = (launch.account, launch.infrastructure, std::future::pending());
+    Ok(steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?)
 }
 
 /// What [`CloudHosts`] are made of.
