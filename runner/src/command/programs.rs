@@ -58,12 +58,14 @@ impl ProgramOptions {
 }
 
 /// A driver and its programs; the embedded one has none of its own.
+#[derive(Debug)]
 pub(super) enum Found {
     Embedded(DriverName),
     Programs { name: DriverName, server: PathBuf, client: PathBuf },
 }
 
-fn find_driver(
+/// Finds one driver.
+pub(super) fn find_driver(
     paths: impl Fn() -> Result<DriverPaths, CommandError>,
     name: &DriverName,
 ) -> Result<Found, CommandError> {

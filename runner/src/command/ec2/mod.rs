@@ -5,8 +5,10 @@ mod config;
 mod destroy;
 mod options;
 mod plan;
+mod programs;
 mod run;
 mod stack;
+mod supply;
 
 pub(in crate::command) use config::expand;
 

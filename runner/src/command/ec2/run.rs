@@ -3,22 +3,23 @@
 use super::Session;
 use super::options::{AccountArgs, Ec2Run};
 use super::plan::Planned;
-use crate::command::programs::Found;
-use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
+use super::programs::{OnHosts, Supplies};
+use crate::command::CommandError;
 use crate::run::{
     self, Beginning, DriverPrograms, Interrupts, Outcome, Plan, PlannedDriver, Progress, RunDirectory,
     RunError, ScenarioSource,
 };
+use backends::drivers::DriverName;
 use backends::hosts::Hosts;
 use backends::key_file;
 use backends::scenario::Scenario;
-use ec2::artifacts::{AL2023_GLIBC, Artifact, check};
+use ec2::artifacts::Artifact;
 use ec2::cloud::{self, CloudHosts, CloudParts, Preparation, ProvisionError};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
 use ec2::launch::{CONTROL_PORT, Launch, read_key};
 use ec2::names::RunNames;
-use ec2::steps::{ScriptContext, WorkerDriver};
+use ec2::steps::ScriptContext;
 use ec2::tags::Tags;
 use jiff::Timestamp;
 use russula_proto::{CoordinatorLimits, Key};
@@ -28,25 +29,18 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Permissions of programs and of the scenario on a host.
-const PROGRAM_MODE: u32 = 0o755;
-const SCENARIO_MODE: u32 = 0o600;
-
 impl Ec2Run {
     pub(super) fn run(self, account: &AccountArgs, verbose: bool) -> Result<ExitCode, CommandError> {
         let source = ScenarioSource::new(self.scenario.clone());
         let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
-        let (found, collector) = self.programs.find(&self.run)?;
-        let worker = match &self.worker {
-            Some(worker) => worker.clone(),
-            None => std::env::current_exe().map_err(RunError::OwnPath)?,
-        };
+        let local = self.local_programs()?;
         let session = Session::open(account)?;
         let planned = self.plan(&session, &account.stack, &scenario)?;
-        self.check_programs(&planned, &worker, &found, collector.as_deref())?;
+        let supplies = local.supplies(&session, &planned)?;
         planned.check_permission(&session)?;
         if self.dry_run {
-            let _ = write!(std::io::stdout(), "{}", planned.describe(&session));
+            let text = planned.describe(&session) + &supplies.describe();
+            let _ = std::io::stdout().write_all(text.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }
         run::raise_file_limit();
@@ -54,11 +48,13 @@ impl Ec2Run {
         let directory = RunDirectory::create(&self.run.out)?;
         tracing::info!("the run directory is {}", directory.path().display());
         let file = directory.place_scenario(&source, scenario.name())?;
-        let files = Files::collect(&worker, &found, collector.as_deref(), &file, scenario.name())?;
-        let plan = self.run_plan(&directory, key_file::generate()?, &files.drivers, (&file, scenario))?;
+        let on_hosts = self.on_hosts(scenario.name())?;
+        let artifacts = supplies.artifacts(&file, &on_hosts)?;
+        let plan = self.run_plan(&directory, key_file::generate()?, &supplies.drivers, (&file, scenario))?;
         let options = json!({"account": account, "ec2": self});
         directory.write_plan("ec2", &plan, &options)?;
         let progress = Progress::new(&plan);
+        let files = Files { artifacts, supplies, on_hosts };
         let outcome = self.carry_out(session, planned, &plan, files, &directory, &progress, interrupts);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error))?;
         self.run.show(&directory, &outcome, verbose)
@@ -77,20 +73,23 @@ impl Ec2Run {
         let account = AccountArgs { region: Some(left.region.clone()), ..account.clone() };
         let session = Session::open(&account)?;
         let names = RunNames::new(directory.run_id().clone());
-        let (found, collector) = self.programs.find(&self.run)?;
-        let worker = std::env::current_exe().map_err(RunError::OwnPath)?;
-        let worker = self.worker.as_deref().unwrap_or(&worker);
-        let files = Files::collect(worker, &found, collector.as_deref(), &file, scenario.name())?;
+        let on_hosts = self.on_hosts(scenario.name())?;
+        // They are on the hosts already, wherever they came from.
+        let driver = |name: &DriverName| PlannedDriver {
+            name: name.to_string(),
+            programs: DriverPrograms::OnWorkers {},
+        };
+        let drivers: Vec<PlannedDriver> = self.run.driver_names()?.iter().map(driver).collect();
         let (infrastructure, key) = session.runtime.block_on(async {
             let infrastructure = self.infrastructure(&session, &account.stack).await?;
             let key = read_key(&session.account, &names).await?;
             Ok::<_, CommandError>((infrastructure, key))
         })?;
-        let plan = self.run_plan(directory, key, &files.drivers, (&file, scenario))?;
+        let plan = self.run_plan(directory, key, &drivers, (&file, scenario))?;
         run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
-        let context = self.context(&session, &infrastructure.bucket, &names, &plan, &files);
+        let context = self.context(&session, &infrastructure.bucket, &names, &plan, &on_hosts);
         let mut hosts = CloudHosts::new(CloudParts {
             runtime: session.runtime,
             account: session.account,
@@ -129,28 +128,8 @@ impl Ec2Run {
         })
     }
 
-    /// A program that could not run on the hosts is found out before they cost anything.
-    fn check_programs(
-        &self,
-        planned: &Planned,
-        worker: &Path,
-        found: &[Found],
-        collector: Option<&Path>,
-    ) -> Result<(), CommandError> {
-        // An image of the user's may have any C library.
-        let glibc = if self.ami.is_some() { (u16::MAX, u16::MAX) } else { AL2023_GLIBC };
-        let drivers = found.iter().flat_map(|driver| match driver {
-            Found::Embedded(_) => vec![],
-            Found::Programs { server, client, .. } => vec![server.as_path(), client.as_path()],
-        });
-        let programs: Vec<&Path> = [Some(worker), collector].into_iter().flatten().chain(drivers).collect();
-        for architecture in planned.plan.architectures.values() {
-            for program in &programs {
-                check(program, *architecture, glibc)
-                    .map_err(|error| CommandError::Input(error.to_string()))?;
-            }
-        }
-        Ok(())
+    fn on_hosts(&self, scenario: &str) -> Result<OnHosts, CommandError> {
+        Ok(OnHosts::new(&self.run.driver_names()?, self.programs.collector, scenario))
     }
 
     /// Everything from the first thing that is created to the last that is given back.
@@ -167,8 +146,10 @@ impl Ec2Run {
     ) -> Result<Outcome, RunError> {
         let names = RunNames::new(plan.run.clone());
         let bucket = &planned.infrastructure.bucket;
-        let context = self.context(&session, bucket, &names, plan, &files);
-        let preparation = Preparation { artifacts: files.artifacts, context, ttl: self.ttl };
+        let Files { artifacts, supplies, on_hosts } = files;
+        let context = self.context(&session, bucket, &names, plan, &on_hosts);
+        let Supplies { built, builds, .. } = supplies;
+        let preparation = Preparation { artifacts, built, builds, context, ttl: self.ttl };
         let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
         let provisioned =
             self.provision(&session, &planned, &names, plan, &preparation, directory, progress, &impatience);
@@ -260,19 +241,19 @@ impl Ec2Run {
         bucket: &str,
         names: &RunNames,
         plan: &Plan,
-        files: &Files,
+        on_hosts: &OnHosts,
     ) -> ScriptContext {
         let mut worker_options = Vec::from(self.programs.worker_args());
         worker_options.extend(["--scenario-name".to_owned(), plan.scenario.name().to_owned()]);
-        if let Some(collector) = &files.collector {
+        if let Some(collector) = &on_hosts.collector {
             worker_options.extend(["--stock-collector".to_owned(), collector.clone()]);
         }
         ScriptContext {
             names: names.clone(),
             region: session.account.region.clone(),
             bucket: bucket.to_owned(),
-            scenario: files.scenario.clone(),
-            drivers: files.on_hosts.clone(),
+            scenario: on_hosts.scenario.clone(),
+            drivers: on_hosts.drivers.clone(),
             control_port: CONTROL_PORT,
             driver_port: self.driver_port,
             worker_options,
@@ -313,60 +294,9 @@ impl Left {
     }
 }
 
-/// What goes to the hosts.
+/// What the hosts get, and where they have it.
 struct Files {
     artifacts: Vec<Artifact>,
-    drivers: Vec<PlannedDriver>,
-    on_hosts: Vec<WorkerDriver>,
-    scenario: String,
-    collector: Option<String>,
-}
-
-impl Files {
-    fn collect(
-        worker: &Path,
-        found: &[Found],
-        collector: Option<&Path>,
-        scenario_file: &Path,
-        scenario: &str,
-    ) -> Result<Self, CommandError> {
-        let mut files = Self {
-            artifacts: vec![],
-            drivers: vec![],
-            on_hosts: vec![],
-            scenario: format!("scenario/{scenario}.json"),
-            collector: None,
-        };
-        files.add(worker, "bin/runner", PROGRAM_MODE)?;
-        files.add(scenario_file, &files.scenario.clone(), SCENARIO_MODE)?;
-        for driver in found {
-            let (name, server, client, programs) = match driver {
-                // The worker's program itself, under the names that make it the driver.
-                Found::Embedded(name) => {
-                    let server = files.add(worker, &format!("bin/{EMBEDDED_SERVER}"), PROGRAM_MODE)?;
-                    let client = files.add(worker, &format!("bin/{EMBEDDED_CLIENT}"), PROGRAM_MODE)?;
-                    (name, server, client, DriverPrograms::BuiltIn { builtin: env!("CARGO_PKG_VERSION") })
-                }
-                Found::Programs { name, server, client } => {
-                    let programs = DriverPrograms::Files { server: server.clone(), client: client.clone() };
-                    let server = files.add(server, &format!("bin/{name}-server"), PROGRAM_MODE)?;
-                    let client = files.add(client, &format!("bin/{name}-client"), PROGRAM_MODE)?;
-                    (name, server, client, programs)
-                }
-            };
-            let (server, client) = (Some(server), Some(client));
-            files.on_hosts.push(WorkerDriver { name: name.to_string(), server, client });
-            files.drivers.push(PlannedDriver { name: name.to_string(), programs });
-        }
-        if let Some(collector) = collector {
-            files.collector = Some(files.add(collector, "bin/collector", PROGRAM_MODE)?);
-        }
-        Ok(files)
-    }
-
-    fn add(&mut self, path: &Path, name: &str, mode: u32) -> Result<String, CommandError> {
-        let artifact = Artifact::of_file(&PathBuf::from(path), name, mode);
-        self.artifacts.push(artifact.map_err(|error| CommandError::Input(error.to_string()))?);
-        Ok(name.to_owned())
-    }
+    supplies: Supplies,
+    on_hosts: OnHosts,
 }

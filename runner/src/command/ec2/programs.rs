@@ -1,0 +1,425 @@
+//! The programs of the hosts: what there is of them here, and how the hosts get the others.
+
+use super::Session;
+use super::options::Ec2Run;
+use super::plan::Planned;
+use super::supply::{LocalFile, Machine, Need, Source, Supply, supply};
+use crate::command::programs::{Collector, Found, find_driver};
+use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, options};
+use crate::run::{DriverPrograms, PlannedDriver, RunError};
+use backends::drivers::install::COLLECTOR;
+use backends::drivers::{COLLECTOR_PROGRAM, DriverError, DriverName, Package, Role};
+use ec2::artifacts::{Artifact, Form, form_of};
+use ec2::build::{BuildOrder, BuiltFile, BuiltProgram};
+use ec2::plan::Architecture;
+use ec2::steps::WorkerDriver;
+use russula_proto::Group;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The worker's own package, and its program.
+const WORKER: &str = "runner";
+
+/// Permissions of programs and of the scenario on a host.
+const PROGRAM_MODE: u32 = 0o755;
+const SCENARIO_MODE: u32 = 0o600;
+
+/// Where programs and the scenario are on the hosts. It follows from names alone, so that `resume` finds the same.
+pub(super) struct OnHosts {
+    pub(super) drivers: Vec<WorkerDriver>,
+    pub(super) scenario: String,
+    pub(super) collector: Option<String>,
+}
+
+/// What there is on this machine.
+pub(super) struct Local {
+    workers: Vec<LocalFile>,
+    worker_source: Option<Package>,
+    drivers: Vec<LocalDriver>,
+    collector: Option<(Option<LocalFile>, Option<Package>)>,
+}
+
+enum LocalDriver {
+    Embedded(DriverName),
+    Programs {
+        name: DriverName,
+        /// Server and client.
+        files: Option<[LocalFile; 2]>,
+        source: Option<Package>,
+    },
+}
+
+/// How the hosts get their programs.
+pub(super) struct Supplies {
+    /// For `run.json`.
+    pub(super) drivers: Vec<PlannedDriver>,
+    /// What hosts of this run build.
+    pub(super) builds: Vec<BuildOrder>,
+    /// What hosts of an earlier run have built.
+    pub(super) built: Vec<BuiltFile>,
+    uploads: Vec<(PathBuf, String)>,
+    notes: Vec<String>,
+}
+
+impl OnHosts {
+    pub(super) fn new(names: &[DriverName], collector: Collector, scenario: &str) -> Self {
+        let driver = |name: &DriverName| {
+            let [server, client] = Role::ALL.map(|role| Some(program_of(name, role)));
+            WorkerDriver { name: name.to_string(), server, client }
+        };
+        Self {
+            drivers: names.iter().map(driver).collect(),
+            scenario: format!("scenario/{scenario}.json"),
+            collector: match collector {
+                Collector::Own => None,
+                Collector::Stock => Some(COLLECTOR_ON_HOSTS.to_owned()),
+            },
+        }
+    }
+}
+
+const WORKER_ON_HOSTS: &str = "bin/runner";
+const COLLECTOR_ON_HOSTS: &str = "bin/collector";
+
+/// Where a driver's program is on the hosts. The embedded driver is the worker under names that make it the driver.
+fn program_of(name: &DriverName, role: Role) -> String {
+    match role {
+        Role::Server if name.is_embedded() => format!("bin/{EMBEDDED_SERVER}"),
+        Role::Client if name.is_embedded() => format!("bin/{EMBEDDED_CLIENT}"),
+        Role::Server | Role::Client => format!("bin/{name}-{role}"),
+    }
+}
+
+impl Ec2Run {
+    /// Looks for every program on this machine.
+    pub(super) fn local_programs(&self) -> Result<Local, CommandError> {
+        let names = self.run.driver_names()?;
+        let collector_name: DriverName = COLLECTOR.parse().expect("the collector's name is a legal one");
+        let with_collector = matches!(self.programs.collector, Collector::Stock);
+        let mut used = names.clone();
+        used.extend(with_collector.then(|| collector_name.clone()));
+        options::check_sources(&self.driver_source, &used)?;
+        let drivers = names.into_iter().map(|name| self.local_driver(name)).collect::<Result<_, _>>()?;
+        let collector = with_collector.then(|| self.local_collector(&collector_name)).transpose()?;
+        Ok(Local { workers: self.workers()?, worker_source: self.worker_source.clone(), drivers, collector })
+    }
+
+    fn source_of(&self, name: &DriverName) -> Option<Package> {
+        let given = self.driver_source.iter().find(|source| source.driver == *name);
+        given.map(|source| source.package.clone())
+    }
+
+    fn local_driver(&self, name: DriverName) -> Result<LocalDriver, CommandError> {
+        if let Some(source) = self.source_of(&name) {
+            // What is here may be another version.
+            return Ok(LocalDriver::Programs { name, files: None, source: Some(source) });
+        }
+        let source = Package::stock(&name);
+        let paths = || options::driver_paths(self.programs.driver_dir.clone());
+        match find_driver(paths, &name) {
+            Ok(Found::Embedded(name)) => Ok(LocalDriver::Embedded(name)),
+            Ok(Found::Programs { name, server, client }) => {
+                Ok(LocalDriver::Programs { name, files: Some([server, client].map(look_at)), source })
+            }
+            Err(CommandError::Drivers(DriverError::Unknown { .. })) if source.is_some() => {
+                Ok(LocalDriver::Programs { name, files: None, source })
+            }
+            Err(CommandError::Drivers(error @ DriverError::Unknown { .. })) => {
+                let advice = format!("to have it built on a host: --driver-source {name}=SOURCE");
+                Err(CommandError::Input(format!("{error}; {advice}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn local_collector(
+        &self,
+        name: &DriverName,
+    ) -> Result<(Option<LocalFile>, Option<Package>), CommandError> {
+        if let Some(source) = self.source_of(name) {
+            return Ok((None, Some(source)));
+        }
+        let found = options::driver_paths(self.programs.driver_dir.clone())?.find_collector();
+        let file = match found {
+            Ok(path) => Some(look_at(path)),
+            Err(DriverError::NoCollector) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok((file, Package::stock(name)))
+    }
+
+    /// The workers that were given, and this program for an architecture for which none was.
+    fn workers(&self) -> Result<Vec<LocalFile>, CommandError> {
+        let bad = |error: String| CommandError::Input(format!("--worker: {error}"));
+        let mut workers: Vec<LocalFile> = Vec::new();
+        for path in &self.worker {
+            let form = form_of(path).map_err(|error| bad(error.to_string()))?;
+            let kind = kind_of(&form);
+            if let Some(other) =
+                workers.iter().find(|other| other.form.as_ref().is_ok_and(|it| kind_of(it) == kind))
+            {
+                let (one, two) = (other.path.display(), path.display());
+                let kind = kind.map_or("scripts".to_owned(), |architecture| format!("for {architecture}"));
+                return Err(bad(format!("{one} and {two} are both {kind}, one is needed")));
+            }
+            workers.push(LocalFile { path: path.clone(), form: Ok(form) });
+        }
+        let own = look_at(std::env::current_exe().map_err(RunError::OwnPath)?);
+        let replaces = |given: &LocalFile| match (&given.form, &own.form) {
+            (Ok(given), Ok(own)) => kind_of(given).is_none() || kind_of(given) == kind_of(own),
+            (Ok(_), Err(_)) | (Err(_), _) => false,
+        };
+        if !workers.iter().any(replaces) {
+            workers.push(own);
+        }
+        Ok(workers)
+    }
+}
+
+fn look_at(path: PathBuf) -> LocalFile {
+    let form = form_of(&path).map_err(|unfit| unfit.to_string());
+    LocalFile { path, form }
+}
+
+/// The architecture of code; `None` for a script.
+fn kind_of(form: &Form) -> Option<Architecture> {
+    match form {
+        Form::Script => None,
+        Form::Code(program) => Some(program.architecture),
+    }
+}
+
+impl Local {
+    /// Decides how the hosts of `planned` get their programs, and looks for what was built before.
+    pub(super) fn supplies(&self, session: &Session, planned: &Planned) -> Result<Supplies, CommandError> {
+        let mut supplies =
+            Supplies { drivers: vec![], builds: vec![], built: vec![], uploads: vec![], notes: vec![] };
+        supplies.add(&self.worker(planned), planned)?;
+        for driver in &self.drivers {
+            let (name, programs) = match driver {
+                LocalDriver::Embedded(name) => {
+                    (name, DriverPrograms::BuiltIn { builtin: env!("CARGO_PKG_VERSION") })
+                }
+                LocalDriver::Programs { name, files, source } => {
+                    let needs = Role::ALL
+                        .map(|role| driver_need(planned, name, role, files.as_ref(), source.as_ref()));
+                    let [server, client] = &needs;
+                    let chosen = [supplies.add(server, planned)?, supplies.add(client, planned)?];
+                    (name, DriverPrograms::of(&needs, &chosen))
+                }
+            };
+            supplies.drivers.push(PlannedDriver { name: name.to_string(), programs });
+        }
+        if let Some((file, source)) = &self.collector {
+            let source = source.as_ref().map(|package| (package, COLLECTOR_PROGRAM.to_owned()));
+            let files = file.iter().cloned().collect();
+            let what = "the collector".to_owned();
+            let advice = format!("--driver-source {COLLECTOR}=SOURCE has it built on a host");
+            let names = vec![COLLECTOR_ON_HOSTS.to_owned()];
+            let machines = planned.machines(&[Group::Server, Group::Client]);
+            let source = source.map(|(package, program)| of_source(package, program));
+            supplies.add(&Need { what, names, machines, files, source, advice }, planned)?;
+        }
+        supplies.find_built(session, &planned.infrastructure.bucket)?;
+        Ok(supplies)
+    }
+
+    fn worker(&self, planned: &Planned) -> Need {
+        let mut names = vec![WORKER_ON_HOSTS.to_owned()];
+        for driver in &self.drivers {
+            match driver {
+                LocalDriver::Embedded(name) => names.extend(Role::ALL.map(|role| program_of(name, role))),
+                LocalDriver::Programs { .. } => {}
+            }
+        }
+        let source = self.worker_source.as_ref().map(|package| Source {
+            package: package.clone(),
+            // What only the orchestrator needs takes most of the time.
+            default_features: false,
+            program: WORKER.to_owned(),
+        });
+        let advice = "give one that fits (--worker FILE), or say what it can be built from on a host \
+                      (--worker-source git:URL@REVISION)";
+        Need {
+            what: "the worker".to_owned(),
+            names,
+            machines: planned.machines(&[Group::Server, Group::Client]),
+            files: self.workers.clone(),
+            source,
+            advice: advice.to_owned(),
+        }
+    }
+}
+
+fn driver_need(
+    planned: &Planned,
+    name: &DriverName,
+    role: Role,
+    files: Option<&[LocalFile; 2]>,
+    source: Option<&Package>,
+) -> Need {
+    let (group, file) = match role {
+        Role::Server => (Group::Server, files.map(|[server, _]| server.clone())),
+        Role::Client => (Group::Client, files.map(|[_, client]| client.clone())),
+    };
+    Need {
+        what: format!("the {role} of driver {name}"),
+        names: vec![program_of(name, role)],
+        machines: planned.machines(&[group]),
+        files: file.into_iter().collect(),
+        source: source.map(|package| of_source(package, role.program(name))),
+        advice: format!(
+            "give one that fits (--driver-dir), or say what it can be built from on a host (--driver-source \
+             {name}=SOURCE)"
+        ),
+    }
+}
+
+fn of_source(package: &Package, program: String) -> Source {
+    Source { package: package.clone(), default_features: true, program }
+}
+
+impl DriverPrograms {
+    /// What `run.json` says of the server and the client of a driver.
+    fn of(needs: &[Need; 2], chosen: &[Vec<Supply>; 2]) -> Self {
+        if let [
+            [Supply::Upload { file: server, only: None }],
+            [Supply::Upload { file: client, only: None }],
+        ] = [chosen[0].as_slice(), chosen[1].as_slice()]
+        {
+            return Self::Files { server: server.clone(), client: client.clone() };
+        }
+        let each = needs.iter().zip(chosen);
+        let supplies = each.flat_map(|(need, chosen)| chosen.iter().map(|supply| describe(need, supply)));
+        Self::Supplied { supplies: supplies.collect() }
+    }
+}
+
+fn describe(need: &Need, supply: &Supply) -> String {
+    let what = &need.what;
+    match (supply, &need.source) {
+        (Supply::Upload { file, only: None }, _) => format!("upload {what}: {}", file.display()),
+        (Supply::Upload { file, only: Some(architecture) }, _) => {
+            format!("upload {what} for {architecture}: {}", file.display())
+        }
+        (Supply::Build { architecture }, Some(source)) => {
+            format!("build {what} for {architecture}: {}", source.package)
+        }
+        (Supply::Build { architecture }, None) => format!("build {what} for {architecture}"),
+    }
+}
+
+impl Supplies {
+    /// Adds what hosts need; says how they get it.
+    fn add(&mut self, need: &Need, planned: &Planned) -> Result<Vec<Supply>, CommandError> {
+        let chosen = supply(need).map_err(|error| CommandError::Input(error.to_string()))?;
+        for supply in &chosen {
+            self.notes.push(describe(need, supply));
+            match supply {
+                Supply::Upload { file, only } => {
+                    let name = |name: &String| match only {
+                        Some(architecture) => format!("{}/{name}", architecture.machine()),
+                        None => name.clone(),
+                    };
+                    self.uploads.extend(need.names.iter().map(|it| (file.clone(), name(it))));
+                }
+                Supply::Build { architecture } => {
+                    let (Some(source), Some(image)) =
+                        (&need.source, planned.settings.images.get(architecture))
+                    else {
+                        continue;
+                    };
+                    self.order(*architecture, image, source, &need.names);
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Programs of one package are built together.
+    fn order(&mut self, architecture: Architecture, image: &str, source: &Source, names: &[String]) {
+        let Source { package, default_features, program } = source.clone();
+        let program = BuiltProgram { program, names: names.to_vec() };
+        let same = self.builds.iter_mut().find(|order| {
+            order.architecture == architecture
+                && order.package == package
+                && order.default_features == default_features
+        });
+        match same {
+            Some(order) => order.programs.push(program),
+            None => self.builds.push(BuildOrder {
+                architecture,
+                image: image.to_owned(),
+                package,
+                default_features,
+                programs: vec![program],
+            }),
+        }
+    }
+
+    /// Takes what the bucket has out of what is to be built.
+    fn find_built(&mut self, session: &Session, bucket: &str) -> Result<(), CommandError> {
+        for order in std::mem::take(&mut self.builds) {
+            let found = session.runtime.block_on(order.find(&session.account, bucket));
+            let (package, architecture) = (&order.package, order.architecture);
+            match found.map_err(|error| CommandError::Input(error.to_string()))? {
+                Some(files) => {
+                    self.notes.push(format!(
+                        "{package} was built for {architecture} before, and is not built again"
+                    ));
+                    self.built.extend(files);
+                }
+                None => {
+                    self.notes.push(format!("step build_driver on the first {architecture} host: {package}"));
+                    self.builds.push(order);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that are uploaded, with the scenario.
+    pub(super) fn artifacts(
+        &self,
+        scenario_file: &Path,
+        on_hosts: &OnHosts,
+    ) -> Result<Vec<Artifact>, CommandError> {
+        let of_file = |path: &Path, name: &str, mode| {
+            Artifact::of_file(path, name, mode).map_err(|error| CommandError::Input(error.to_string()))
+        };
+        let mut artifacts = vec![of_file(scenario_file, &on_hosts.scenario, SCENARIO_MODE)?];
+        for (path, name) in &self.uploads {
+            // The same file under another name is not read again.
+            let known = artifacts.iter().find(|known| known.path == *path && known.mode == PROGRAM_MODE);
+            let artifact = match known {
+                Some(known) => Artifact { name: name.clone(), ..known.clone() },
+                None => of_file(path, name, PROGRAM_MODE)?,
+            };
+            artifacts.push(artifact);
+        }
+        Ok(artifacts)
+    }
+
+    /// In words, for `--dry-run`.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
+        text
+    }
+}
+
+impl Planned {
+    /// The kinds of hosts of `groups`, each once.
+    fn machines(&self, groups: &[Group]) -> Vec<Machine> {
+        let kinds = self.plan.kinds.iter().filter(|kind| groups.contains(&kind.role()));
+        let architectures = kinds.filter_map(|kind| self.plan.architectures.get(&kind.instance_type));
+        let mut machines: Vec<Machine> = architectures
+            .map(|&architecture| Machine { architecture, glibc: self.glibc(architecture) })
+            .collect();
+        machines.sort();
+        machines.dedup();
+        machines
+    }
+}
