@@ -25,7 +25,12 @@ impl Bench {
 
     /// A cloud that is ready for runs.
     pub(crate) fn new() -> Self {
-        let bench = Self::empty();
+        Self::with_cloud(Cloud::start())
+    }
+
+    /// The same, in a cloud of one's own.
+    pub(crate) fn with_cloud(cloud: Cloud) -> Self {
+        let bench = Self { cloud, directory: tempfile::tempdir().expect("a temporary directory") };
         bench.expect(0, &["ec2", "setup", "--yes"]);
         bench
     }
@@ -93,10 +98,15 @@ impl Bench {
 
     /// The image that runs here: the C library of this machine is the one that counts.
     pub(crate) fn image(&self) -> String {
+        self.image_for("x86_64")
+    }
+
+    /// The same as an image of the user's, for an architecture.
+    pub(crate) fn image_for(&self, architecture: &str) -> String {
         let aws = crate::cloud::environment().join("bin/aws");
-        let name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+        let name = format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}");
         let output = Command::new(aws)
-            .args(["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", name])
+            .args(["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", &name])
             .env("AWS_ENDPOINT_URL", self.cloud.url())
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "test")

@@ -18,6 +18,11 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let python = environment().join("bin/python");
         assert!(python.exists(), "{}: run backends/ec2/emulated-cloud/install first", python.display());
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backends/ec2/emulated-cloud");
@@ -33,6 +38,7 @@ impl Cloud {
             "--stack-ms",
             "100",
         ]);
+        command.args(options);
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the cloud starts");
         let mut line = String::new();

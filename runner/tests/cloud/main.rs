@@ -9,3 +9,4 @@ mod cloud;
 mod deaths;
 mod faults;
 mod good_runs;
+mod mixed;
