@@ -62,7 +62,6 @@ impl ProgramOptions {
 }
 
 /// A driver and its programs; the embedded one has none of its own.
-#[derive(Debug)]
 pub(super) enum Found {
     Embedded(DriverName),
     Programs { name: DriverName, server: PathBuf, client: PathBuf },

@@ -32,13 +32,13 @@ fn servers_and_clients_of_different_architectures_get_each_their_worker() {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("set");
     let script = script.to_str().expect("a path of text");
     args.extend(["--worker", RUNNER, "--worker", script]);
-    let planned = dry_run(&bench, "two_clients_three_servers", &args);
+    let planned = dry_run(&bench, "unblocked_requests", &args);
     for text in ["upload the worker for x86_64: ", "upload the worker for arm64: "] {
         assert!(planned.contains(text), "{text}: {planned}");
     }
-    bench.start_run("two_clients_three_servers", &args).expect(0);
+    bench.start_run("unblocked_requests", &args).expect(0);
     assert_eq!(bench.summary()["status"], "ok");
-    for (host, machine) in [("server-2", "x86_64"), ("client-1", "aarch64")] {
+    for (host, machine) in [("server-1", "x86_64"), ("client-0", "aarch64")] {
         let facts = bench.run_directory().join("facts").join(host).join("before.tsv");
         let facts = fs::read_to_string(facts).expect("facts");
         assert!(facts.contains(&format!("kernel\tmachine\t{machine}\n")), "{host}: {facts}");
@@ -74,10 +74,10 @@ fn a_driver_from_git_is_built_once_and_shared() {
     let commit = repository(&bench, "drivers", &[(&server.0, &server.1), (&client.0, &client.1)]);
     let source = format!("mine=git:{}@{commit}#drivers", url(&bench));
     let args = ["--driver", "mine", "--driver-source", &source];
-    let planned = dry_run(&bench, "demo", &args);
+    let planned = dry_run(&bench, "unblocked_requests", &args);
     assert!(planned.contains("step build_driver on the first x86_64 host: git:file://"), "{planned}");
 
-    let stderr = bench.start_run("demo", &args).expect(0);
+    let stderr = bench.start_run("unblocked_requests", &args).expect(0);
     assert!(stderr.contains("step build_driver on server 0 (x86_64): git:file://"), "{stderr}");
     let summary = bench.summary();
     assert_eq!(summary["status"], "ok", "{summary:#}");
@@ -88,9 +88,9 @@ fn a_driver_from_git_is_built_once_and_shared() {
 
     // The next run finds it in the bucket, and so does whoever takes that run over.
     fs::remove_dir_all(bench.path("repository")).expect("removed");
-    let planned = dry_run(&bench, "demo", &args);
+    let planned = dry_run(&bench, "unblocked_requests", &args);
     assert!(planned.contains("was built for x86_64 before, and is not built again"), "{planned}");
-    let mut running = bench.start_run("demo", &args);
+    let mut running = bench.start_run("unblocked_requests", &[&args[..], &["--repeat", "3"]].concat());
     running.wait_for("running clients");
     running.child.kill().expect("it is there");
     running.child.wait().expect("a child");

@@ -194,12 +194,11 @@ impl Local {
     pub(super) fn supplies(&self, session: &Session, planned: &Planned) -> Result<Supplies, CommandError> {
         let mut supplies =
             Supplies { drivers: vec![], builds: vec![], built: vec![], uploads: vec![], notes: vec![] };
-        supplies.add(&self.worker(planned), planned)?;
+        let worker = self.worker(planned);
+        let chosen_worker = supplies.add(&worker, planned)?;
         for driver in &self.drivers {
             let (name, programs) = match driver {
-                LocalDriver::Embedded(name) => {
-                    (name, DriverPrograms::BuiltIn { builtin: env!("CARGO_PKG_VERSION") })
-                }
+                LocalDriver::Embedded(name) => (name, DriverPrograms::of_worker(&worker, &chosen_worker)),
                 LocalDriver::Programs { name, files, source } => {
                     let needs = Role::ALL
                         .map(|role| driver_need(planned, name, role, files.as_ref(), source.as_ref()));
@@ -280,6 +279,14 @@ fn of_source(package: &Package, program: String) -> Source {
 }
 
 impl DriverPrograms {
+    /// What `run.json` says of the embedded driver, which is the worker.
+    fn of_worker(need: &Need, chosen: &[Supply]) -> Self {
+        if chosen.iter().any(|supply| matches!(supply, Supply::Build { .. })) {
+            return Self::Supplied { supplies: chosen.iter().map(|supply| describe(need, supply)).collect() };
+        }
+        Self::BuiltIn { builtin: env!("CARGO_PKG_VERSION") }
+    }
+
     /// What `run.json` says of the server and the client of a driver.
     fn of(needs: &[Need; 2], chosen: &[Vec<Supply>; 2]) -> Self {
         if let [
@@ -297,15 +304,14 @@ impl DriverPrograms {
 
 fn describe(need: &Need, supply: &Supply) -> String {
     let what = &need.what;
-    match (supply, &need.source) {
-        (Supply::Upload { file, only: None }, _) => format!("upload {what}: {}", file.display()),
-        (Supply::Upload { file, only: Some(architecture) }, _) => {
+    match supply {
+        Supply::Upload { file, only: None } => format!("upload {what}: {}", file.display()),
+        Supply::Upload { file, only: Some(architecture) } => {
             format!("upload {what} for {architecture}: {}", file.display())
         }
-        (Supply::Build { architecture }, Some(source)) => {
+        Supply::Build { architecture, source } => {
             format!("build {what} for {architecture}: {}", source.package)
         }
-        (Supply::Build { architecture }, None) => format!("build {what} for {architecture}"),
     }
 }
 
@@ -323,12 +329,9 @@ impl Supplies {
                     };
                     self.uploads.extend(need.names.iter().map(|it| (file.clone(), name(it))));
                 }
-                Supply::Build { architecture } => {
-                    let (Some(source), Some(image)) =
-                        (&need.source, planned.settings.images.get(architecture))
-                    else {
-                        continue;
-                    };
+                Supply::Build { architecture, source } => {
+                    let image = planned.settings.images.get(architecture);
+                    let image = image.expect("every architecture of a plan has its image");
                     self.order(*architecture, image, source, &need.names);
                 }
             }
@@ -362,7 +365,7 @@ impl Supplies {
         for order in std::mem::take(&mut self.builds) {
             let found = session.runtime.block_on(order.find(&session.account, bucket));
             let (package, architecture) = (&order.package, order.architecture);
-            match found.map_err(|error| CommandError::Input(error.to_string()))? {
+            match found? {
                 Some(files) => {
                     self.notes.push(format!(
                         "{package} was built for {architecture} before, and is not built again"

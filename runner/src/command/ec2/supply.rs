@@ -61,7 +61,7 @@ pub(super) enum Supply {
         only: Option<Architecture>,
     },
     /// A host builds it for all of its kind.
-    Build { architecture: Architecture },
+    Build { architecture: Architecture, source: Source },
 }
 
 /// A program that some hosts cannot get.
@@ -79,28 +79,29 @@ pub(super) struct Unsupplied {
 /// # Errors
 /// The first kind of host that cannot get it, with the reason and what to do.
 pub(super) fn supply(need: &Need) -> Result<Vec<Supply>, Unsupplied> {
-    let mut chosen = Vec::new();
-    for machine in &need.machines {
-        let file = match (choose(&need.files, *machine), &need.source) {
-            (Ok(file), _) => Some(file),
-            (Err(_), Some(_)) => None,
+    let mut supplies = Vec::new();
+    for &machine in &need.machines {
+        let architecture = machine.architecture;
+        supplies.push(match (choose(&need.files, machine), &need.source) {
+            (Ok(file), _) => Supply::Upload { file, only: Some(architecture) },
+            (Err(_), Some(source)) => Supply::Build { architecture, source: source.clone() },
             (Err(reason), None) => {
                 let (what, advice) = (need.what.clone(), need.advice.clone());
-                return Err(Unsupplied { what, architecture: machine.architecture, reason, advice });
+                return Err(Unsupplied { what, architecture, reason, advice });
             }
-        };
-        chosen.push((machine.architecture, file));
+        });
     }
-    if let [(_, Some(first)), others @ ..] = chosen.as_slice()
-        && others.iter().all(|(_, file)| file.as_ref() == Some(first))
-    {
-        return Ok(vec![Supply::Upload { file: first.clone(), only: None }]);
-    }
-    let supply = |(architecture, file)| match file {
-        Some(file) => Supply::Upload { file, only: Some(architecture) },
-        None => Supply::Build { architecture },
-    };
-    Ok(chosen.into_iter().map(supply).collect())
+    Ok(for_all(&supplies).map_or(supplies, |supply| vec![supply]))
+}
+
+/// The one supply that does for all hosts, if there is one.
+fn for_all(supplies: &[Supply]) -> Option<Supply> {
+    let mut files = supplies.iter().map(|supply| match supply {
+        Supply::Upload { file, .. } => Some(file),
+        Supply::Build { .. } => None,
+    });
+    let first = files.next()??;
+    files.all(|file| file == Some(first)).then(|| Supply::Upload { file: first.clone(), only: None })
 }
 
 /// The file for hosts of one kind, or why there is none.
@@ -173,7 +174,7 @@ mod tests {
             Supply::Upload { file, only: Some(architecture) } => {
                 format!("{} for {architecture}", file.display())
             }
-            Supply::Build { architecture } => format!("build for {architecture}"),
+            Supply::Build { architecture, .. } => format!("build for {architecture}"),
         };
         match supply(&need) {
             Ok(supplies) => supplies.iter().map(short).collect::<Vec<_>>().join(", "),
