@@ -32,8 +32,15 @@ fn servers_and_clients_of_different_architectures_get_each_their_worker() {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("set");
     let script = script.to_str().expect("a path of text");
     args.extend(["--worker", RUNNER, "--worker", script]);
-    let planned = dry_run(&bench, "unblocked_requests", &args);
-    for text in ["upload the worker for x86_64: ", "upload the worker for arm64: "] {
+    // A stock driver is never there for both.
+    let with_tcp = [&args[..], &["--driver", "embedded", "--driver", "tcp"]].concat();
+    let planned = dry_run(&bench, "unblocked_requests", &with_tcp);
+    for text in [
+        "upload the worker for x86_64: ",
+        "upload the worker for arm64: ",
+        "build the client of driver tcp for arm64: registry:s2n-netbench-driver-tcp@0.1.0\n",
+        "step build_driver on the first arm64 host: registry:s2n-netbench-driver-tcp@0.1.0\n",
+    ] {
         assert!(planned.contains(text), "{text}: {planned}");
     }
     bench.start_run("unblocked_requests", &args).expect(0);

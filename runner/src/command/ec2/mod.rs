@@ -3,6 +3,7 @@
 mod account;
 mod config;
 mod destroy;
+mod local_programs;
 mod options;
 mod plan;
 mod programs;

@@ -1,15 +1,15 @@
-//! The programs of the hosts: what there is of them here, and how the hosts get the others.
+//! The programs of the hosts: where they are there, and how they get there.
 
 use super::Session;
-use super::options::Ec2Run;
+use super::local_programs::{Local, LocalDriver};
 use super::plan::Planned;
 use super::supply::{LocalFile, Machine, Need, Source, Supply, supply};
-use crate::command::programs::{Collector, Found, find_driver};
-use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER, options};
-use crate::run::{DriverPrograms, PlannedDriver, RunError};
+use crate::command::programs::Collector;
+use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
+use crate::run::{DriverPrograms, PlannedDriver};
 use backends::drivers::install::COLLECTOR;
-use backends::drivers::{COLLECTOR_PROGRAM, DriverError, DriverName, Package, Role};
-use ec2::artifacts::{Artifact, Form, form_of};
+use backends::drivers::{COLLECTOR_PROGRAM, DriverName, Package, Role};
+use ec2::artifacts::Artifact;
 use ec2::build::{BuildOrder, BuiltFile, BuiltProgram};
 use ec2::plan::Architecture;
 use ec2::steps::WorkerDriver;
@@ -20,6 +20,10 @@ use std::path::{Path, PathBuf};
 /// The worker's own package, and its program.
 const WORKER: &str = "runner";
 
+/// Where programs are on the hosts.
+const WORKER_ON_HOSTS: &str = "bin/runner";
+const COLLECTOR_ON_HOSTS: &str = "bin/collector";
+
 /// Permissions of programs and of the scenario on a host.
 const PROGRAM_MODE: u32 = 0o755;
 const SCENARIO_MODE: u32 = 0o600;
@@ -29,24 +33,6 @@ pub(super) struct OnHosts {
     pub(super) drivers: Vec<WorkerDriver>,
     pub(super) scenario: String,
     pub(super) collector: Option<String>,
-}
-
-/// What there is on this machine.
-pub(super) struct Local {
-    workers: Vec<LocalFile>,
-    worker_source: Option<Package>,
-    drivers: Vec<LocalDriver>,
-    collector: Option<(Option<LocalFile>, Option<Package>)>,
-}
-
-enum LocalDriver {
-    Embedded(DriverName),
-    Programs {
-        name: DriverName,
-        /// Server and client.
-        files: Option<[LocalFile; 2]>,
-        source: Option<Package>,
-    },
 }
 
 /// How the hosts get their programs.
@@ -78,114 +64,12 @@ impl OnHosts {
     }
 }
 
-const WORKER_ON_HOSTS: &str = "bin/runner";
-const COLLECTOR_ON_HOSTS: &str = "bin/collector";
-
 /// Where a driver's program is on the hosts. The embedded driver is the worker under names that make it the driver.
 fn program_of(name: &DriverName, role: Role) -> String {
     match role {
         Role::Server if name.is_embedded() => format!("bin/{EMBEDDED_SERVER}"),
         Role::Client if name.is_embedded() => format!("bin/{EMBEDDED_CLIENT}"),
         Role::Server | Role::Client => format!("bin/{name}-{role}"),
-    }
-}
-
-impl Ec2Run {
-    /// Looks for every program on this machine.
-    pub(super) fn local_programs(&self) -> Result<Local, CommandError> {
-        let names = self.run.driver_names()?;
-        let collector_name: DriverName = COLLECTOR.parse().expect("the collector's name is a legal one");
-        let with_collector = matches!(self.programs.collector, Collector::Stock);
-        let mut used = names.clone();
-        used.extend(with_collector.then(|| collector_name.clone()));
-        options::check_sources(&self.driver_source, &used)?;
-        let drivers = names.into_iter().map(|name| self.local_driver(name)).collect::<Result<_, _>>()?;
-        let collector = with_collector.then(|| self.local_collector(&collector_name)).transpose()?;
-        Ok(Local { workers: self.workers()?, worker_source: self.worker_source.clone(), drivers, collector })
-    }
-
-    fn source_of(&self, name: &DriverName) -> Option<Package> {
-        let given = self.driver_source.iter().find(|source| source.driver == *name);
-        given.map(|source| source.package.clone())
-    }
-
-    fn local_driver(&self, name: DriverName) -> Result<LocalDriver, CommandError> {
-        if let Some(source) = self.source_of(&name) {
-            // What is here may be another version.
-            return Ok(LocalDriver::Programs { name, files: None, source: Some(source) });
-        }
-        let source = Package::stock(&name);
-        let paths = || options::driver_paths(self.programs.driver_dir.clone());
-        match find_driver(paths, &name) {
-            Ok(Found::Embedded(name)) => Ok(LocalDriver::Embedded(name)),
-            Ok(Found::Programs { name, server, client }) => {
-                Ok(LocalDriver::Programs { name, files: Some([server, client].map(look_at)), source })
-            }
-            Err(CommandError::Drivers(DriverError::Unknown { .. })) if source.is_some() => {
-                Ok(LocalDriver::Programs { name, files: None, source })
-            }
-            Err(CommandError::Drivers(error @ DriverError::Unknown { .. })) => {
-                let advice = format!("to have it built on a host: --driver-source {name}=SOURCE");
-                Err(CommandError::Input(format!("{error}; {advice}")))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn local_collector(
-        &self,
-        name: &DriverName,
-    ) -> Result<(Option<LocalFile>, Option<Package>), CommandError> {
-        if let Some(source) = self.source_of(name) {
-            return Ok((None, Some(source)));
-        }
-        let found = options::driver_paths(self.programs.driver_dir.clone())?.find_collector();
-        let file = match found {
-            Ok(path) => Some(look_at(path)),
-            Err(DriverError::NoCollector) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok((file, Package::stock(name)))
-    }
-
-    /// The workers that were given, and this program for an architecture for which none was.
-    fn workers(&self) -> Result<Vec<LocalFile>, CommandError> {
-        let bad = |error: String| CommandError::Input(format!("--worker: {error}"));
-        let mut workers: Vec<LocalFile> = Vec::new();
-        for path in &self.worker {
-            let form = form_of(path).map_err(|error| bad(error.to_string()))?;
-            let kind = kind_of(&form);
-            if let Some(other) =
-                workers.iter().find(|other| other.form.as_ref().is_ok_and(|it| kind_of(it) == kind))
-            {
-                let (one, two) = (other.path.display(), path.display());
-                let kind = kind.map_or("scripts".to_owned(), |architecture| format!("for {architecture}"));
-                return Err(bad(format!("{one} and {two} are both {kind}, one is needed")));
-            }
-            workers.push(LocalFile { path: path.clone(), form: Ok(form) });
-        }
-        let own = look_at(std::env::current_exe().map_err(RunError::OwnPath)?);
-        let replaces = |given: &LocalFile| match (&given.form, &own.form) {
-            (Ok(given), Ok(own)) => kind_of(given).is_none() || kind_of(given) == kind_of(own),
-            (Ok(_), Err(_)) | (Err(_), _) => false,
-        };
-        if !workers.iter().any(replaces) {
-            workers.push(own);
-        }
-        Ok(workers)
-    }
-}
-
-fn look_at(path: PathBuf) -> LocalFile {
-    let form = form_of(&path).map_err(|unfit| unfit.to_string());
-    LocalFile { path, form }
-}
-
-/// The architecture of code; `None` for a script.
-fn kind_of(form: &Form) -> Option<Architecture> {
-    match form {
-        Form::Script => None,
-        Form::Code(program) => Some(program.architecture),
     }
 }
 
@@ -210,14 +94,15 @@ impl Local {
             supplies.drivers.push(PlannedDriver { name: name.to_string(), programs });
         }
         if let Some((file, source)) = &self.collector {
-            let source = source.as_ref().map(|package| (package, COLLECTOR_PROGRAM.to_owned()));
-            let files = file.iter().cloned().collect();
-            let what = "the collector".to_owned();
-            let advice = format!("--driver-source {COLLECTOR}=SOURCE has it built on a host");
-            let names = vec![COLLECTOR_ON_HOSTS.to_owned()];
-            let machines = planned.machines(&[Group::Server, Group::Client]);
-            let source = source.map(|(package, program)| of_source(package, program));
-            supplies.add(&Need { what, names, machines, files, source, advice }, planned)?;
+            let need = Need {
+                what: "the collector".to_owned(),
+                names: vec![COLLECTOR_ON_HOSTS.to_owned()],
+                machines: planned.machines(&[Group::Server, Group::Client]),
+                files: file.iter().cloned().collect(),
+                source: source.as_ref().map(|package| of_source(package, COLLECTOR_PROGRAM.to_owned())),
+                advice: format!("--driver-source {COLLECTOR}=SOURCE has it built on a host"),
+            };
+            supplies.add(&need, planned)?;
         }
         supplies.find_built(session, &planned.infrastructure.bucket)?;
         Ok(supplies)
