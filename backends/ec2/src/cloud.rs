@@ -2,6 +2,7 @@
 
 use crate::api::Account;
 use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile};
+use crate::build::{self, BuildError, BuildOrder, BuiltFile};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, JournalError};
@@ -29,6 +30,10 @@ use tokio::runtime::Runtime;
 pub struct Preparation {
     /// Programs and the scenario.
     pub artifacts: Vec<Artifact>,
+    /// Programs that were built for an earlier run.
+    pub built: Vec<BuiltFile>,
+    /// Programs that are built on hosts of this one.
+    pub builds: Vec<BuildOrder>,
     /// What the steps have to know.
     pub context: ScriptContext,
     /// How long links to the files last.
@@ -50,6 +55,9 @@ pub enum ProvisionError {
     /// They cannot be prepared.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// What they run cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// One was lost meanwhile.
     #[error("{group} {index} was lost while the hosts were prepared: {reason}")]
     Lost {
@@ -165,20 +173,52 @@ async fn prepare(
     let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
     say("waiting for the hosts' agents");
     steps::wait_online(account, names, hosts, REACHABLE, std::future::pending()).await?;
+    let Preparation { artifacts, built, builds, context, ttl } = preparation;
     let mut files = Vec::new();
-    for artifact in &preparation.artifacts {
-        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), preparation.ttl).await?;
+    for artifact in artifacts {
+        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), *ttl).await?;
         files.push(ManifestFile::new(artifact, url));
     }
-    let manifest = artifacts::manifest(hosts, &files)?;
-    artifacts::upload_manifest(account, &infrastructure.bucket, names, manifest).await?;
-    for step in [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker, Step::RunWorker] {
-        say(&format!("step {step}"));
-        let context = &preparation.context;
-        let never = std::future::pending();
-        steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?;
+    for file in built {
+        files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
+    }
+    write_manifest(launch, hosts, &files).await?;
+    for step in [Step::UploadScenarioFile, Step::Configure] {
+        run_step(launch, context, step, hosts, say).await?;
+    }
+    if !builds.is_empty() {
+        let place = (account, infrastructure);
+        for file in build::build(place, context, builds, (launch.plan, hosts), say).await? {
+            files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
+        }
+        write_manifest(launch, hosts, &files).await?;
+    }
+    for step in [Step::PlaceWorker, Step::RunWorker] {
+        run_step(launch, context, step, hosts, say).await?;
     }
     Ok(())
+}
+
+async fn write_manifest(
+    launch: &Launch<'_>,
+    hosts: &[CloudHost],
+    files: &[ManifestFile],
+) -> Result<(), ProvisionError> {
+    let manifest = artifacts::manifest(hosts, files)?;
+    let bucket = &launch.infrastructure.bucket;
+    Ok(artifacts::upload_manifest(launch.account, bucket, launch.names, manifest).await?)
+}
+
+async fn run_step(
+    launch: &Launch<'_>,
+    context: &ScriptContext,
+    step: Step,
+    hosts: &[CloudHost],
+    say: &mut dyn FnMut(&str),
+) -> Result<(), ProvisionError> {
+    say(&format!("step {step}"));
+    let (account, infrastructure, never) = (launch.account, launch.infrastructure, std::future::pending());
+    Ok(steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?)
 }
 
 /// What [`CloudHosts`] are made of.
@@ -215,10 +255,24 @@ pub struct CloudHosts {
 }
 
 impl CloudHosts {
-    /// Hosts whose workers listen.
-    pub fn new(parts: CloudParts) -> Self {
+    /// Hosts whose workers listen, or none as yet: what is created for them until [`Self::adopt`] is given back, too.
+    pub fn new(mut parts: CloudParts) -> Self {
+        let hosts = std::mem::take(&mut parts.hosts);
+        let mut this =
+            Self { parts, servers: vec![], clients: vec![], watcher: None, lost: vec![], is_released: false };
+        this.adopt(hosts);
+        this
+    }
+
+    /// What they are made of.
+    pub fn parts(&self) -> &CloudParts {
+        &self.parts
+    }
+
+    /// These are they; their workers listen.
+    pub fn adopt(&mut self, hosts: Vec<CloudHost>) {
         let of = |group| {
-            let mut hosts: Vec<&CloudHost> = parts.hosts.iter().filter(|host| host.group == group).collect();
+            let mut hosts: Vec<&CloudHost> = hosts.iter().filter(|host| host.group == group).collect();
             hosts.sort_by_key(|host| host.index);
             let host = |host: &CloudHost| Host {
                 address: IpAddr::V4(host.private_ip),
@@ -226,8 +280,8 @@ impl CloudHosts {
             };
             hosts.into_iter().map(host).collect()
         };
-        let (servers, clients) = (of(Group::Server), of(Group::Client));
-        Self { parts, servers, clients, watcher: None, lost: vec![], is_released: false }
+        (self.servers, self.clients) = (of(Group::Server), of(Group::Client));
+        self.parts.hosts = hosts;
     }
 
     fn names(&self) -> &RunNames {
@@ -288,12 +342,7 @@ impl CloudHosts {
 }
 
 /// Removes everything of a run, unless the user loses patience.
-pub async fn give_back(
-    account: &Account,
-    names: &RunNames,
-    bucket: &str,
-    impatience: Option<&OwnedFd>,
-) -> Left {
+async fn give_back(account: &Account, names: &RunNames, bucket: &str, impatience: Option<&OwnedFd>) -> Left {
     let teardown = Teardown { account, names, bucket: Some(bucket), is_in_doubt: false, with_report: false };
     let mut say = |what: &str| tracing::info!("{what}");
     tokio::select! {

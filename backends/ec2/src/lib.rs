@@ -9,6 +9,7 @@
 //! journal         what a run has created, written down before
 //! launch          the creation
 //! artifacts       files to the hosts and back, by digest through the bucket
+//! build           programs from source, where no local file runs
 //! steps           what hosts do to get ready, sent through SSM and watched
 //! inventory       what exists of a run, found by tag
 //! cloud           the hosts as the run sees them
@@ -23,6 +24,7 @@
 
 pub mod api;
 pub mod artifacts;
+pub mod build;
 pub mod cloud;
 pub mod hosts;
 pub mod infrastructure;

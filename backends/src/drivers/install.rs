@@ -1,7 +1,7 @@
 //! Putting a driver into the cache with `cargo install`.
 
 use super::search::{look_at, program_on_path};
-use super::{COLLECTOR_PROGRAM, Cache, DriverName, Half, Role};
+use super::{COLLECTOR_PROGRAM, Cache, DriverName, Half, Package, programs_of_package};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ pub const INSTALL_DEADLINE: Duration = Duration::from_secs(60 * 60);
 
 /// Builds a driver, or the collector ([`COLLECTOR`]), and puts its programs into the cache.
 ///
+/// It is built from `source`; without one from the pinned version of a stock driver, or from the newest version of the
+/// crate `s2n-netbench-driver-NAME`.
+///
 /// `path` is searched for cargo and for the tools that the build needs, and is the `PATH` of the build.
 /// `progress` is told in a line what is being done; what cargo itself says goes to this process's stderr. The
 /// build stays in the process group of its caller, so Ctrl-C reaches it.
@@ -28,11 +31,12 @@ pub const INSTALL_DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// [`InstallError`] says what is missing or went wrong. What was installed before stays as it was.
 pub fn install(
     name: &DriverName,
+    source: Option<&Package>,
     cache: &Cache,
     path: &OsStr,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Installed, InstallError> {
-    install_within(INSTALL_DEADLINE, name, cache, path, progress)
+    install_within(INSTALL_DEADLINE, name, source, cache, path, progress)
 }
 
 /// What an installation put where.
@@ -128,6 +132,7 @@ pub(super) fn crate_of_driver(name: &DriverName) -> String {
 pub(super) fn install_within(
     deadline: Duration,
     name: &DriverName,
+    source: Option<&Package>,
     cache: &Cache,
     path: &OsStr,
     progress: &mut dyn FnMut(&str),
@@ -135,20 +140,22 @@ pub(super) fn install_within(
     if name.is_embedded() {
         return Err(InstallError::NothingToInstall(name.clone()));
     }
-    let crate_name = crate_of(name);
+    let package = source.cloned().or_else(|| Package::stock(name));
+    let crate_name = package.as_ref().map_or_else(|| crate_of(name), |package| package.name().to_owned());
+    let crate_args = package.map_or_else(|| vec![crate_name.clone()], |package| package.cargo_args());
     let cargo = program_on_path("cargo", path).ok_or(InstallError::NoCargo)?;
     check_tools(name, &crate_name, path)?;
     let root = cache.install_root();
     fs::create_dir_all(&root).map_err(|source| InstallError::Cache { dir: root.clone(), source })?;
 
     let mut command = Command::new(&cargo);
-    command.args(["install", "--locked", "--root"]).arg(&root).arg(&crate_name);
+    command.args(["install", "--locked", "--root"]).arg(&root).args(&crate_args);
     command.env("CARGO_TARGET_DIR", cache.target_dir()).env("PATH", path);
     // Settings of the directory that the user happens to be in are not for this build.
     command.current_dir(cache.root());
     // This process's stdout is for results.
     command.stdin(Stdio::null()).stdout(io::stderr());
-    progress(&format!("cargo install --locked --root {} {crate_name}", root.display()));
+    progress(&format!("cargo install --locked --root {} {}", root.display(), crate_args.join(" ")));
 
     let failed_to_run = |source| InstallError::Start { cargo: cargo.clone(), source };
     let mut child = command.spawn().map_err(failed_to_run)?;
@@ -166,16 +173,13 @@ pub(super) fn install_within(
     Ok(Installed { version: cache.installed_version(&crate_name), crate_name, programs })
 }
 
-fn crate_of(name: &DriverName) -> String {
+/// The crate of a driver or of the collector, as far as the name says it.
+pub(super) fn crate_of(name: &DriverName) -> String {
     if name.as_str() == COLLECTOR { COLLECTOR_PROGRAM.into() } else { crate_of_driver(name) }
 }
 
 fn programs_of(name: &DriverName, cache: &Cache) -> Vec<PathBuf> {
-    let bin = cache.bin_dir();
-    if name.as_str() == COLLECTOR {
-        return vec![bin.join(COLLECTOR_PROGRAM)];
-    }
-    Role::ALL.iter().map(|role| bin.join(role.program(name))).collect()
+    programs_of_package(name).iter().map(|program| cache.bin_dir().join(program)).collect()
 }
 
 /// Builds of C libraries fail late and in many words, so their tools are looked for beforehand.

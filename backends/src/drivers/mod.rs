@@ -5,13 +5,15 @@
 //! The first directory that holds either half decides, and it has to hold both: halves of different builds
 //! would measure something that nobody asked for.
 //!
-//! [`DriverPaths`] finds them, [`install`](install::install) puts them into the cache. The driver that is
+//! [`DriverPaths`] finds them, [`install`](install::install) puts them into the cache, [`Package`] says what they are
+//! built from. The driver that is
 //! part of this project, [`EMBEDDED`], is not looked for; whoever asks for it knows where it is.
 
 mod cache;
 mod error;
 pub mod install;
 mod name;
+mod package;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ mod tests;
 pub use cache::Cache;
 pub use error::DriverError;
 pub use name::{BadDriverName, DriverName, Role};
+pub use package::{BadPackage, DriverSource, Package, programs_of_package};
 pub use search::{Flaw, Half, Listed};
 #[cfg(target_os = "linux")]
 pub(crate) use search::{look_at, program_on_path};

@@ -282,14 +282,18 @@ fn installing_calls_cargo_as_it_has_to_be_called() {
     let world = World::new();
     let cache = Cache::new(world.at("new"));
     let mut lines = Vec::new();
-    let installed =
-        install(&name("tcp"), &cache, fake_cargo().as_os_str(), &mut |line| lines.push(line.to_string()))
-            .unwrap();
+    let installed = install(&name("tcp"), None, &cache, fake_cargo().as_os_str(), &mut |line| {
+        lines.push(line.to_string())
+    })
+    .unwrap();
 
     assert_eq!(installed.crate_name, "s2n-netbench-driver-tcp");
     assert_eq!(installed.version.as_deref(), Some("0.1.7"));
     let root = cache.install_root().display().to_string();
-    assert_eq!(lines, [format!("cargo install --locked --root {root} s2n-netbench-driver-tcp")]);
+    assert_eq!(
+        lines,
+        [format!("cargo install --locked --root {root} s2n-netbench-driver-tcp --version 0.1.0")]
+    );
     let target = cache.target_dir().display().to_string();
     let called = fs::read_to_string(cache.install_root().join("called")).unwrap();
     assert_eq!(
@@ -300,6 +304,8 @@ fn installing_calls_cargo_as_it_has_to_be_called() {
             "--root",
             &root,
             "s2n-netbench-driver-tcp",
+            "--version",
+            "0.1.0",
             &format!("target={target}"),
             &format!("directory={}", fs::canonicalize(cache.root()).unwrap().display()),
         ]
@@ -312,9 +318,32 @@ fn installing_calls_cargo_as_it_has_to_be_called() {
 fn the_collector_is_a_crate_of_its_own() {
     let world = World::new();
     let paths = DriverPaths { driver_dir: None, ..world.paths() };
-    let installed = install(&name(COLLECTOR), &paths.cache, fake_cargo().as_os_str(), &mut ignore).unwrap();
+    let installed =
+        install(&name(COLLECTOR), None, &paths.cache, fake_cargo().as_os_str(), &mut ignore).unwrap();
     assert_eq!(installed.crate_name, "s2n-netbench-collector");
     assert_eq!(installed.programs, [paths.find_collector().unwrap()]);
+}
+
+#[test]
+fn a_source_that_is_given_is_taken() {
+    let world = World::new();
+    let cache = Cache::new(world.at("cache"));
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for (driver, source, expected) in [
+        ("tcp", None, "s2n-netbench-driver-tcp --version 0.1.0"),
+        ("mine", None, "s2n-netbench-driver-mine"),
+        (
+            "mine",
+            Some(format!("git:https://h/a@{commit}#s2n-netbench-driver-mine")),
+            &format!("s2n-netbench-driver-mine --git https://h/a --rev {commit}"),
+        ),
+    ] {
+        let source = source.map(|text| text.parse().unwrap());
+        install(&name(driver), source.as_ref(), &cache, fake_cargo().as_os_str(), &mut ignore).unwrap();
+        let called = fs::read_to_string(cache.install_root().join("called")).unwrap();
+        let args: Vec<_> = called.lines().skip(4).take_while(|line| !line.contains('=')).collect();
+        assert_eq!(args.join(" "), expected);
+    }
 }
 
 #[test]
@@ -322,7 +351,7 @@ fn installations_that_fail() {
     let world = World::new();
     let cache = Cache::new(world.at("cache"));
     let message = |driver: &str, path: &Path| {
-        let error = install(&name(driver), &cache, path.as_os_str(), &mut ignore).unwrap_err();
+        let error = install(&name(driver), None, &cache, path.as_os_str(), &mut ignore).unwrap_err();
         world.shown(&error)
     };
     assert_eq!(
@@ -349,8 +378,13 @@ fn installations_that_fail() {
          is it a crate of a netbench driver?"
     );
     world.put_file("given", "file");
-    let error =
-        install(&name("tcp"), &Cache::new(world.at("given/file")), fake_cargo().as_os_str(), &mut ignore);
+    let error = install(
+        &name("tcp"),
+        None,
+        &Cache::new(world.at("given/file")),
+        fake_cargo().as_os_str(),
+        &mut ignore,
+    );
     assert!(matches!(error, Err(InstallError::Cache { .. })), "{error:?}");
 }
 
@@ -359,6 +393,6 @@ fn a_build_that_hangs_meets_its_deadline() {
     let world = World::new();
     let cache = Cache::new(world.at("cache"));
     let deadline = Duration::from_millis(50);
-    let error = install_within(deadline, &name("hangs"), &cache, fake_cargo().as_os_str(), &mut ignore);
+    let error = install_within(deadline, &name("hangs"), None, &cache, fake_cargo().as_os_str(), &mut ignore);
     assert!(matches!(error, Err(InstallError::Deadline { .. })), "{error:?}");
 }

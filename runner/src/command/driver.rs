@@ -1,7 +1,7 @@
 //! `runner driver`: which driver programs there are, and how more come here.
 
 use super::{CommandError, options};
-use backends::drivers::{DriverName, EMBEDDED, Half, Listed, Role, install};
+use backends::drivers::{DriverName, DriverSource, EMBEDDED, Half, Listed, Role, install};
 use clap::Subcommand;
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,6 +17,10 @@ pub(super) enum Driver {
         /// Name of the driver
         #[arg(required = true)]
         names: Vec<DriverName>,
+        /// What a driver is built from: registry:PACKAGE@VERSION or git:URL@REVISION#PACKAGE; repeat it for another
+        /// one [default: the version of netbench's own drivers that this program is tried with]
+        #[arg(long = "driver-source", value_name = "NAME=SOURCE")]
+        sources: Vec<DriverSource>,
     },
     /// Say which drivers were found where
     List {
@@ -29,14 +33,15 @@ pub(super) enum Driver {
 impl Driver {
     pub(super) fn run(&self) -> Result<ExitCode, CommandError> {
         match self {
-            Self::Install { names } => install_all(names),
+            Self::Install { names, sources } => install_all(names, sources),
             Self::List { driver_dir } => list(driver_dir.clone()),
         }
     }
 }
 
-fn install_all(names: &[DriverName]) -> Result<ExitCode, CommandError> {
+fn install_all(names: &[DriverName], sources: &[DriverSource]) -> Result<ExitCode, CommandError> {
     let paths = options::driver_paths(None)?;
+    options::check_sources(sources, names)?;
     for name in names {
         if name.is_embedded() {
             return Err(CommandError::Input("the driver embedded is part of this program".into()));
@@ -44,7 +49,8 @@ fn install_all(names: &[DriverName]) -> Result<ExitCode, CommandError> {
         let mut progress = |line: &str| {
             let _ = writeln!(std::io::stderr(), "{line}");
         };
-        let installed = install::install(name, &paths.cache, &paths.path, &mut progress)?;
+        let source = sources.iter().find(|source| source.driver == *name).map(|source| &source.package);
+        let installed = install::install(name, source, &paths.cache, &paths.path, &mut progress)?;
         for program in &installed.programs {
             let _ = writeln!(std::io::stdout(), "{}", program.display());
         }

@@ -179,6 +179,9 @@ enum CommandError {
     Infrastructure(#[from] ::ec2::infrastructure::InfrastructureError),
     #[cfg(feature = "ec2")]
     #[error(transparent)]
+    Artifacts(#[from] ::ec2::artifacts::ArtifactError),
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
     Stack(#[from] ::ec2::stack::StackError),
 }
 
@@ -191,7 +194,7 @@ impl CommandError {
             #[cfg(feature = "ec2")]
             Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => 2,
             #[cfg(feature = "ec2")]
-            Self::Api(_) | Self::Stack(_) => 3,
+            Self::Api(_) | Self::Artifacts(_) | Self::Stack(_) => 3,
             Self::Run(error) => error.exit_code(),
         }
     }

@@ -5,7 +5,7 @@ use crate::causes::with_causes;
 use crate::report;
 use crate::run::{Outcome, RunDirectory, SkewPolicy};
 use crate::table::{self, Style};
-use backends::drivers::{DriverName, DriverPaths, EMBEDDED};
+use backends::drivers::{DriverName, DriverPaths, DriverSource, EMBEDDED};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -123,4 +123,22 @@ impl RunOptions {
 /// The places where drivers are looked for.
 pub(super) fn driver_paths(driver_dir: Option<PathBuf>) -> Result<DriverPaths, CommandError> {
     Ok(DriverPaths::from_env(driver_dir)?)
+}
+
+/// Each source is for another driver, and that one is used.
+pub(super) fn check_sources(sources: &[DriverSource], used: &[DriverName]) -> Result<(), CommandError> {
+    for (place, source) in sources.iter().enumerate() {
+        let driver = &source.driver;
+        let problem = if driver.is_embedded() {
+            "the embedded driver is part of the worker, and has no source of its own"
+        } else if sources[..place].iter().any(|earlier| earlier.driver == *driver) {
+            "a driver has one source, and this one was given two"
+        } else if !used.contains(driver) {
+            "this driver is not among those that were asked for"
+        } else {
+            continue;
+        };
+        return Err(CommandError::Input(format!("--driver-source {driver}=...: {problem}")));
+    }
+    Ok(())
 }

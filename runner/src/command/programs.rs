@@ -1,7 +1,7 @@
 //! The programs that the hosts of a run need, and what workers are told of them.
 
 use super::CommandError;
-use super::options::{self, RunOptions};
+use super::options;
 use backends::drivers::{DriverName, DriverPaths, Role};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,11 @@ pub(super) enum Collector {
 
 impl ProgramOptions {
     /// The programs of every driver, and the stock collector if it is to be used.
-    pub(super) fn find(&self, run: &RunOptions) -> Result<(Vec<Found>, Option<PathBuf>), CommandError> {
+    #[cfg(target_os = "linux")]
+    pub(super) fn find(
+        &self,
+        run: &options::RunOptions,
+    ) -> Result<(Vec<Found>, Option<PathBuf>), CommandError> {
         // Asked for only where needed: the embedded driver does without a place for a cache.
         let paths = || options::driver_paths(self.driver_dir.clone());
         let names = run.driver_names()?;
@@ -63,7 +67,8 @@ pub(super) enum Found {
     Programs { name: DriverName, server: PathBuf, client: PathBuf },
 }
 
-fn find_driver(
+/// Finds one driver.
+pub(super) fn find_driver(
     paths: impl Fn() -> Result<DriverPaths, CommandError>,
     name: &DriverName,
 ) -> Result<Found, CommandError> {

@@ -68,6 +68,11 @@ pub enum DriverPrograms {
         /// The client.
         client: PathBuf,
     },
+    /// Programs that hosts of several kinds get each in its own way.
+    Supplied {
+        /// What is uploaded, and what is built from which source.
+        supplies: Vec<String>,
+    },
     /// This program itself, under names that last as long as the run.
     BuiltIn {
         /// Its version.

@@ -144,12 +144,13 @@ impl Bench {
 
     /// The image that runs here: the C library of this machine is the one that counts.
     pub(crate) fn image(&self) -> String {
-        self.image.get_or_init(|| self.find_image()).clone()
+        self.image.get_or_init(|| self.image_for("x86_64")).clone()
     }
 
-    fn find_image(&self) -> String {
-        let name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
-        self.aws(&["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", name])
+    /// The same as an image of the user's, for an architecture.
+    pub(crate) fn image_for(&self, architecture: &str) -> String {
+        let name = format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}");
+        self.aws(&["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", &name])
     }
 
     /// What the cloud's own client says.

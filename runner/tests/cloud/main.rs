@@ -10,6 +10,7 @@ mod cloud;
 mod deaths;
 mod faults;
 mod good_runs;
+mod mixed;
 mod pages;
 mod steps;
 mod sweep;

@@ -14,6 +14,8 @@ from .operations import HOST_KEY
 from .world import World
 
 SHIMS = Path(__file__).parent / "shims"
+MACHINES = {"arm64": "aarch64"}
+"""What `uname -m` says where EC2 has another name for an architecture."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -80,6 +82,7 @@ class Host:
             "AWS_ACCESS_KEY_ID": HOST_KEY,
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "EMULATED_CLOUD_MACHINE": MACHINES.get(self.instance.architecture, self.instance.architecture),
             processes.MARKER: f"{self.world.name}/{self.id}",
             **options.host_env,
         }

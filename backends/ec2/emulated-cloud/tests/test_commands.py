@@ -7,7 +7,7 @@ import time
 
 from botocore.exceptions import ClientError
 
-from .cloud import CloudTest, code_of
+from .cloud import IMAGE, CloudTest, code_of
 
 
 class Commands(CloudTest):
@@ -29,6 +29,13 @@ class Commands(CloudTest):
         environment = self.result(self.send([host], "env"), host)["StandardOutputContent"]
         self.assertNotIn("PYTHON", environment)
         self.assertIn(f"NETBENCH_DIR={self.directory(host)}\n", environment)
+
+    def test_the_machine_is_that_of_the_image(self) -> None:
+        image = self.ssm.get_parameter(Name=IMAGE.replace("x86_64", "arm64"))["Parameter"]["Value"]
+        hosts = self.hosts() + self.hosts(ImageId=image, InstanceType="m7g.large")
+        results = [self.result(self.send([host], "uname -m; uname -s"), host) for host in hosts]
+        said = [result["StandardOutputContent"] for result in results]
+        self.assertEqual(said, ["x86_64\nLinux\n", "aarch64\nLinux\n"])
 
     def test_hosts_use_the_real_command_line_client(self) -> None:
         host = self.hosts()[0]

@@ -101,23 +101,7 @@ pub enum Unfit {
 /// # Errors
 /// What does not fit, and what to do about it.
 pub fn check(path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
-    let program = inspect(path)?;
-    let path = path.to_owned();
-    if program.architecture != architecture {
-        let is = program.architecture.to_string();
-        return Err(Unfit::Architecture { path, is, expected: architecture });
-    }
-    let expected = architecture.interpreter();
-    match program.linkage {
-        Linkage::Dynamic { interpreter } if interpreter != expected => {
-            return Err(Unfit::Interpreter { path, interpreter, expected });
-        }
-        Linkage::Dynamic { .. } | Linkage::Static => {}
-    }
-    match program.glibc {
-        Some(needs) if needs > glibc_max => Err(Unfit::Glibc { path, needs, has: glibc_max }),
-        Some(_) | None => Ok(()),
-    }
+    inspect(path)?.check(path, architecture, glibc_max)
 }
 
 /// What the file at `path` says about where it runs.
@@ -140,6 +124,31 @@ pub fn inspect(path: &Path) -> Result<Program, Unfit> {
         linkage: linkage(header, endian, &data).map_err(not)?,
         glibc: newest_glibc(header, endian, &data).map_err(not)?,
     })
+}
+
+impl Program {
+    /// Whether it can run on hosts of `architecture` with a glibc of version `glibc_max`; errors name it by `path`.
+    ///
+    /// # Errors
+    /// What does not fit, and what to do about it.
+    pub fn check(&self, path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
+        let path = path.to_owned();
+        if self.architecture != architecture {
+            let is = self.architecture.to_string();
+            return Err(Unfit::Architecture { path, is, expected: architecture });
+        }
+        let expected = architecture.interpreter();
+        match &self.linkage {
+            Linkage::Dynamic { interpreter } if interpreter != expected => {
+                return Err(Unfit::Interpreter { path, interpreter: interpreter.clone(), expected });
+            }
+            Linkage::Dynamic { .. } | Linkage::Static => {}
+        }
+        match self.glibc {
+            Some(needs) if needs > glibc_max => Err(Unfit::Glibc { path, needs, has: glibc_max }),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 type Header = FileHeader64<Endianness>;

@@ -3,6 +3,7 @@
 //! ```text
 //! artifact  a local file with its digest
 //! elf       whether a program can run on a host
+//! form      a script, or machine code
 //! manifest  the list of hosts and files that each host reads
 //! upload    what is not in the bucket yet, and links to it
 //! collect   what hosts uploaded, into a directory
@@ -13,6 +14,7 @@ mod artifact;
 mod collect;
 mod elf;
 mod error;
+mod form;
 mod manifest;
 mod parallel;
 mod remove;
@@ -25,6 +27,7 @@ pub use artifact::Artifact;
 pub use collect::{Collected, collect};
 pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
 pub use error::ArtifactError;
+pub use form::{Form, form_of};
 pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
 pub use remove::remove_all;
-pub use upload::{link, read_text, upload, upload_manifest, upload_text};
+pub use upload::{age, link, read_text, upload, upload_manifest, upload_text};

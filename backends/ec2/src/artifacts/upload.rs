@@ -113,6 +113,23 @@ pub async fn read_text(
     String::from_utf8(bytes).map(Some).map_err(|_| not_text())
 }
 
+/// How long ago an object was put into the bucket; `None` if it is not there.
+///
+/// # Errors
+/// If the service refuses.
+pub async fn age(account: &Account, bucket: &str, key: &str) -> Result<Option<Duration>, ArtifactError> {
+    let head = account.s3.head_object().bucket(bucket).key(key);
+    match call("HeadObject", &format!("s3://{bucket}/{key}"), head.send()).await {
+        Ok(there) => {
+            let since_s = there.last_modified().map_or(0, |at| at.secs());
+            let age_s = seconds_since_1970().saturating_sub(since_s);
+            Ok(Some(Duration::from_secs(u64::try_from(age_s).unwrap_or_default())))
+        }
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether it had to be uploaded.
 async fn upload_one(
     account: Account,

@@ -29,6 +29,7 @@ pub use create::create;
 pub use delete::delete;
 pub use error::StackError;
 pub(crate) use look::{StackView, look};
+pub(crate) use storage::RUNS_KEPT_DAYS;
 pub use template::{
     OUTPUT_BUCKET, OUTPUT_INSTANCE_PROFILE, OUTPUT_LOG_GROUP, OUTPUT_VPC, Planned, TemplateError, plan,
     template,

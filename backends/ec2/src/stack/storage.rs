@@ -4,7 +4,7 @@ use super::resource::{Resource, attribute, reference};
 use serde_json::{Value, json};
 
 /// For what only the run itself and its `resume` need.
-const RUNS_KEPT_DAYS: u32 = 14;
+pub(crate) const RUNS_KEPT_DAYS: u32 = 14;
 
 /// For copies of reports, which are linked from elsewhere.
 const REPORTS_KEPT_DAYS: u32 = 90;

@@ -24,6 +24,6 @@ mod watch_tests;
 
 pub use error::{HostFailure, StepError};
 pub use online::{REACHABLE, wait_online};
-pub use script::{Build, BuildSource, ScriptContext, WorkerDriver, quote, script};
+pub use script::{Build, ScriptContext, WorkerDriver, quote, script};
 pub use step::{Deadline, Reach, Step};
 pub use watch::{StepTarget, run_step};

@@ -2,6 +2,7 @@
 
 use super::step::{Deadline, Step};
 use crate::names::RunNames;
+use backends::drivers::Package;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -53,29 +54,15 @@ pub struct WorkerDriver {
 /// A package that is built from source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Name of the package.
-    pub package: String,
-    /// Where it comes from, pinned.
-    pub source: BuildSource,
+    /// The package.
+    pub package: Package,
+    /// Whether it is built with the features that it has by default.
+    pub default_features: bool,
     /// Its programs that are wanted.
     pub programs: Vec<String>,
-}
-
-/// Where a package comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BuildSource {
-    /// The crate registry.
-    Registry {
-        /// The exact version.
-        version: String,
-    },
-    /// A git repository.
-    Git {
-        /// Its URL.
-        url: String,
-        /// The revision.
-        revision: String,
-    },
+    /// What the keys begin with, in the bucket, below which the digest of each program is left: the name of the machine
+    /// and that of the program follow.
+    pub place: String,
 }
 
 /// How long a worker may take until it listens, in seconds. It only reads its scenario and its key.
@@ -171,13 +158,14 @@ fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
 fn builds(context: &ScriptContext) -> String {
     let mut text = String::new();
     for build in &context.builds {
-        let (version, git, revision) = match &build.source {
-            BuildSource::Registry { version } => (version.as_str(), "", ""),
-            BuildSource::Git { url, revision } => ("", url.as_str(), revision.as_str()),
-        };
-        let words = [&build.package, version, git, revision].map(quote).join(" ");
-        let programs: Vec<_> = build.programs.iter().map(|program| quote(program)).collect();
-        let _ = writeln!(text, "build_package {words} {}", programs.join(" "));
+        let mut words = vec![quote(&build.place)];
+        words.extend(build.programs.iter().map(|program| quote(program)));
+        words.push("--".to_owned());
+        words.extend(build.package.cargo_args().iter().map(|arg| quote(arg)));
+        if !build.default_features {
+            words.push("--no-default-features".to_owned());
+        }
+        let _ = writeln!(text, "build_package {}", words.join(" "));
     }
     text
 }
@@ -207,9 +195,10 @@ pub(super) fn example() -> ScriptContext {
         driver_port: 4433,
         worker_options: vec!["--sample-interval".into(), "50 ms".into()],
         builds: vec![Build {
-            package: "s2n-netbench-driver-tcp".into(),
-            source: BuildSource::Registry { version: "0.1.0".into() },
+            package: "registry:s2n-netbench-driver-tcp@0.1.0".parse().unwrap(),
+            default_features: true,
             programs: vec!["s2n-netbench-driver-server-tcp".into()],
+            place: "artifacts/built/0a/".into(),
         }],
         step_limit: Duration::from_secs(3600),
     }

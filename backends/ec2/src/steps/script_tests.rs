@@ -193,7 +193,7 @@ fn all_steps_succeed_and_bring_the_results_back() {
     let directory = directory.to_str().unwrap().trim_end_matches('/');
     let expected = format!(
         "worker client --listen 127.0.0.1:9000 --run 20261122-225500-1a2b --key-file {directory}/key --index 3 \
-         --scenario {directory}/scenario/incast.json --port 4433 --out {directory}/out \
+         --scenario {directory}/scenario/incast.json --port 4436 --out {directory}/out \
          --driver tcp={directory}/bin/client-tcp --driver embedded --server 10.0.0.1:4433 --server 10.0.0.2:4434 \
          --sample-interval 50_ms"
     );
@@ -324,9 +324,23 @@ fn what_is_built_goes_up_by_its_digest() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let digest = format!("{:x}", Sha256::digest("built"));
     assert_eq!(fs::read_to_string(host.path("bucket/artifacts").join(&digest)).unwrap(), "built");
-    let built = host.path("bucket").join(host.context.names.prefix()).join("built");
-    let kind = fs::read_dir(built).unwrap().next().unwrap().unwrap().path();
+    let kind = fs::read_dir(host.path("bucket/artifacts/built/0a")).unwrap().next().unwrap().unwrap().path();
+    assert!(["x86_64", "aarch64"].map(Some).contains(&kind.file_name().and_then(|name| name.to_str())));
     assert_eq!(fs::read_to_string(kind.join("s2n-netbench-driver-server-tcp")).unwrap().trim(), digest);
-    let expected = "cargo install --locked --root build --version 0.1.0 s2n-netbench-driver-tcp";
+    let expected = "cargo install --locked --root build s2n-netbench-driver-tcp --version 0.1.0 \
+                    --bin=s2n-netbench-driver-server-tcp\n";
     assert!(host.calls().contains(expected), "{}", host.calls());
+}
+
+#[test]
+fn a_worker_is_built_from_a_commit_without_what_only_the_orchestrator_needs() {
+    let mut context = example();
+    context.builds[0].package =
+        "git:https://host/a@0123456789abcdef0123456789abcdef01234567#runner".parse().unwrap();
+    context.builds[0].default_features = false;
+    context.builds[0].programs = vec!["runner".into()];
+    let script = script(Step::BuildDriver, &context);
+    let expected = "build_package 'artifacts/built/0a/' 'runner' -- 'runner' '--git' 'https://host/a' '--rev' \
+                    '0123456789abcdef0123456789abcdef01234567' --no-default-features\n";
+    assert!(script.contains(expected), "{script}");
 }

@@ -3,11 +3,14 @@
 mod account;
 mod config;
 mod destroy;
+mod local_programs;
 mod options;
 mod plan;
+mod programs;
 mod publish;
 mod run;
 mod stack;
+mod supply;
 
 pub(in crate::command) use config::expand;
 

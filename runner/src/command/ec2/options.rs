@@ -2,6 +2,7 @@
 
 use crate::command::options::RunOptions;
 use crate::command::programs::ProgramOptions;
+use backends::drivers::{BadPackage, DriverSource, Package};
 use clap::{Args, ValueEnum};
 use ec2::plan::Placement;
 use serde::{Deserialize, Serialize};
@@ -44,9 +45,19 @@ pub(super) struct Ec2Run {
     #[command(flatten)]
     pub(super) programs: ProgramOptions,
 
-    /// The worker for the hosts: a `runner` or `russula-worker` for their architecture [default: this program]
+    /// The worker for the hosts: a `runner` for their architecture; repeat it for another one [default: this program]
     #[arg(long, value_name = "FILE")]
-    pub(super) worker: Option<PathBuf>,
+    pub(super) worker: Vec<PathBuf>,
+
+    /// What the worker is built from, on one host for all of its kind, if no file fits: git:URL@REVISION
+    #[arg(long, value_name = "SOURCE", value_parser = parse_worker_source)]
+    pub(super) worker_source: Option<Package>,
+
+    /// What a driver is built from, on one host for all of its kind: registry:PACKAGE@VERSION or
+    /// git:URL@REVISION#PACKAGE; repeat it for another one [default: local files; where none fits, netbench's own
+    /// drivers come from the registry]
+    #[arg(long, value_name = "NAME=SOURCE")]
+    pub(super) driver_source: Vec<DriverSource>,
 
     /// Use the infrastructure that the CDK of the original netbench orchestrator made, as it wrote it into this file
     #[arg(long, value_name = "FILE")]
@@ -80,9 +91,9 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "TYPE")]
     pub(super) client_instance_type: Option<String>,
 
-    /// Image of all hosts [default: the newest Amazon Linux 2023 for the architecture of their type]
+    /// Image of the hosts; repeat it for another architecture [default: the newest Amazon Linux 2023 for theirs]
     #[arg(long, value_name = "ID")]
-    pub(super) ami: Option<String>,
+    pub(super) ami: Vec<String>,
 
     /// Key pair for ssh; it has to exist
     #[arg(long, value_name = "NAME")]
@@ -157,6 +168,16 @@ fn parse_ttl(text: &str) -> Result<Duration, String> {
     if range.contains(&ttl) { Ok(ttl) } else { Err("expected a duration from 10m to 7days".into()) }
 }
 
+/// The repository of this program at a commit.
+fn parse_worker_source(text: &str) -> Result<Package, String> {
+    if !text.starts_with("git:") || text.contains('#') {
+        return Err(
+            "expected git:URL@REVISION, a repository of this program and the full hash of a commit".into()
+        );
+    }
+    format!("{text}#runner").parse().map_err(|error: BadPackage| error.to_string())
+}
+
 /// An IPv4 block such as `203.0.113.7/32`, which may not be everything.
 fn parse_cidr(text: &str) -> Result<String, String> {
     let expected = "expected an IPv4 block such as 203.0.113.7/32";
@@ -180,6 +201,21 @@ mod tests {
             assert!(parse_cidr(wrong).unwrap_err().starts_with("expected an IPv4 block"), "{wrong}");
         }
         assert!(parse_cidr("0.0.0.0/0").unwrap_err().contains("whole internet"));
+    }
+
+    #[test]
+    fn a_worker_is_built_from_a_commit() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let package = parse_worker_source(&format!("git:https://h/a@{commit}")).unwrap();
+        assert_eq!(package.to_string(), format!("git:https://h/a@{commit}#runner"));
+        for (wrong, expected) in [
+            ("registry:runner@1.0.0", "expected git:URL@REVISION"),
+            ("git:https://h/a@main", "is not pinned"),
+            ("git:https://h/a", "is no source"),
+        ] {
+            assert!(parse_worker_source(wrong).unwrap_err().contains(expected), "{wrong}");
+        }
+        assert!(parse_worker_source(&format!("git:https://h/a@{commit}#x")).is_err());
     }
 
     #[test]

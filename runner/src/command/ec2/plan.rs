@@ -4,6 +4,7 @@ use super::Session;
 use super::options::Ec2Run;
 use crate::command::CommandError;
 use backends::scenario::Scenario;
+use ec2::artifacts::AL2023_GLIBC;
 use ec2::infrastructure::{self, Infrastructure};
 use ec2::launch::{Settings, may_launch};
 use ec2::plan::{Account, Architecture, GroupRequest, LaunchPlan, Request};
@@ -16,6 +17,8 @@ pub(super) struct Planned {
     pub(super) infrastructure: Infrastructure,
     pub(super) plan: LaunchPlan,
     pub(super) settings: Settings,
+    /// The architectures of which the user chose the image.
+    own_images: Vec<Architecture>,
 }
 
 impl Ec2Run {
@@ -38,8 +41,8 @@ impl Ec2Run {
                 vcpu_quota: lookup::vcpu_quota(&session.account).await,
             };
             let plan = ec2::plan::plan(&request, &account)?;
-            let settings = self.settings(session, &plan).await?;
-            Ok(Planned { infrastructure, plan, settings })
+            let (settings, own_images) = self.settings(session, &plan).await?;
+            Ok(Planned { infrastructure, plan, settings, own_images })
         })
     }
 
@@ -86,7 +89,11 @@ impl Ec2Run {
         })
     }
 
-    async fn settings(&self, session: &Session, plan: &LaunchPlan) -> Result<Settings, CommandError> {
+    async fn settings(
+        &self,
+        session: &Session,
+        plan: &LaunchPlan,
+    ) -> Result<(Settings, Vec<Architecture>), CommandError> {
         if let Some(name) = &self.key_pair
             && !lookup::has_key_pair(&session.account, name).await?
         {
@@ -102,51 +109,59 @@ impl Ec2Run {
             )],
             given => given.to_vec(),
         };
-        let images = self.images(session, plan).await?;
+        let (images, own_images) = self.images(session, plan).await?;
         let (key_pair, ssh_cidrs) = (self.key_pair.clone(), self.ssh_cidr.clone());
-        Ok(Settings { images, key_pair, control_cidrs, ssh_cidrs })
+        Ok((Settings { images, key_pair, control_cidrs, ssh_cidrs }, own_images))
     }
 
+    /// The image for each architecture, and for which of them the user chose it.
     async fn images(
         &self,
         session: &Session,
         plan: &LaunchPlan,
-    ) -> Result<BTreeMap<Architecture, String>, CommandError> {
+    ) -> Result<(BTreeMap<Architecture, String>, Vec<Architecture>), CommandError> {
+        let mut given = BTreeMap::new();
+        for image in &self.ami {
+            let bad = |problem: String| CommandError::Input(format!("--ami {image}: {problem}"));
+            let found = lookup::image_architecture(&session.account, image).await?;
+            let region = &session.account.region;
+            let architecture = found.ok_or_else(|| bad(format!("there is no such image in {region}")))?;
+            if !plan.architectures.values().any(|wanted| *wanted == architecture) {
+                let types: Vec<&str> = plan.architectures.keys().map(String::as_str).collect();
+                return Err(bad(format!("it is for {architecture}, and {} is not", types.join(" or "))));
+            }
+            if let Some(other) = given.insert(architecture, image.clone()) {
+                return Err(bad(format!("it is for {architecture}, and so is {other}")));
+            }
+        }
         let mut images = BTreeMap::new();
         for architecture in plan.architectures.values() {
-            let image = match &self.ami {
+            let image = match given.get(architecture) {
+                Some(image) => image.clone(),
                 None => lookup::newest_image(&session.account, *architecture).await?,
-                Some(image) => {
-                    let found = lookup::image_architecture(&session.account, image).await?;
-                    let problem = match found {
-                        Some(found) if found == *architecture => None,
-                        Some(found) => {
-                            Some(format!("it is for {found}, and the instance type is {architecture}"))
-                        }
-                        None => Some(format!("there is no such image in {}", session.account.region)),
-                    };
-                    if let Some(problem) = problem {
-                        return Err(CommandError::Input(format!("--ami {image}: {problem}")));
-                    }
-                    image.clone()
-                }
             };
             images.insert(*architecture, image);
         }
-        Ok(images)
+        Ok((images, given.into_keys().collect()))
     }
 }
 
 impl Planned {
+    /// The newest version of glibc that programs may ask for on hosts of `architecture`.
+    pub(super) fn glibc(&self, architecture: Architecture) -> (u16, u16) {
+        // An image of the user's may have any C library.
+        if self.own_images.contains(&architecture) { (u16::MAX, u16::MAX) } else { AL2023_GLIBC }
+    }
+
     /// Whether the caller may launch the hosts.
     pub(super) fn check_permission(&self, session: &Session) -> Result<(), CommandError> {
-        let Self { infrastructure, plan, settings } = self;
+        let Self { infrastructure, plan, settings, own_images: _ } = self;
         Ok(session.runtime.block_on(may_launch(&session.account, infrastructure, plan, settings))?)
     }
 
     /// In words, for `--dry-run`.
     pub(super) fn describe(&self, session: &Session) -> String {
-        let Self { infrastructure, plan, settings } = self;
+        let Self { infrastructure, plan, settings, own_images: _ } = self;
         let mut text = String::new();
         let (account, region) = (&session.caller.account, &session.account.region);
         let _ = writeln!(text, "account {account}, region {region}, network {}", infrastructure.vpc);
