@@ -1,7 +1,8 @@
 //! Whoever dies, nothing stays.
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Bench, PATIENCE, Running};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 fn signal(running: &Running, signal: Signal) {
     let pid = i32::try_from(running.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
@@ -21,6 +22,28 @@ fn a_run_whose_orchestrator_was_killed_is_destroyed_from_elsewhere() {
     let list = bench.expect(0, &["ec2", "list"]);
     assert!(String::from_utf8_lossy(&list.stdout).contains(&run));
     bench.expect(0, &["ec2", "destroy", &run]);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// The launches are carried out after `destroy` has seen that there are no hosts, and before it removes what they use.
+#[test]
+fn hosts_that_come_after_they_were_looked_for_are_ended() {
+    let bench = Bench::new();
+    let slow = |operation: &str, nth: u32, delay_ms: u32| json!({"operation": operation, "nth": nth, "kind": "slow", "delay_ms": delay_ms});
+    let launches = [slow("ec2:RunInstances", 3, 4_000), slow("ec2:RunInstances", 4, 4_000)];
+    let removal = slow("ec2:DeleteSecurityGroup", 1, 6_000);
+    bench.cloud.post("faults", &json!([launches[0], launches[1], removal]));
+    let mut running = bench.start_run("tiny", &[]);
+    running.wait_for("launching 1 client");
+    let begun = std::time::Instant::now();
+    while (0..2).any(|launch| bench.cloud.get("faults")[launch]["struck"] == 0) {
+        assert!(begun.elapsed() < PATIENCE, "nothing is launched: {}", running.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    running.child.kill().expect("it is there");
+    running.child.wait().expect("a child");
+    bench.expect(0, &["ec2", "destroy", &bench.run_id()]);
+    assert_eq!(bench.cloud.calls("ec2:TerminateInstances"), 1, "they came, and late");
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 
