@@ -32,6 +32,13 @@ struct Counted {
     took: Duration,
 }
 
+impl Counted {
+    fn of_ec2(&self) -> u64 {
+        let of_ec2 = self.running.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
+        of_ec2.map(|(_, calls)| calls).sum()
+    }
+}
+
 #[test]
 fn the_number_of_calls_does_not_grow_with_the_number_of_hosts() {
     let bench = Bench::quick();
@@ -67,8 +74,7 @@ fn calls_for_200_hosts() {
 
 /// One call a poll, whatever the number of hosts.
 fn assert_polls(counted: &Counted) {
-    let of_ec2 = counted.running.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
-    let of_ec2: u64 = of_ec2.map(|(_, calls)| calls).sum();
+    let of_ec2 = counted.of_ec2();
     assert!(of_ec2 <= EC2_CALLS_MAX, "{of_ec2} calls until {} hosts run", counted.hosts);
     let polls_max = u64::try_from(counted.took.as_millis() / POLL_INTERVAL.as_millis()).expect("few") + 10;
     for operation in POLLS {
@@ -97,6 +103,7 @@ fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
     let stderr = running.expect(if ends_early { 3 } else { 0 });
     assert!(!ends_early || stderr.contains("enough"), "{stderr}");
     let counted = Counted { hosts, running: first, all: calls(bench), took: begun.elapsed() };
+    eprintln!("{hosts} hosts: {} calls of EC2 until they run", counted.of_ec2());
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
     bench.remove_hosts_files();
     counted
