@@ -32,13 +32,6 @@ struct Counted {
     took: Duration,
 }
 
-impl Counted {
-    fn of_ec2(&self) -> u64 {
-        let of_ec2 = self.running.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
-        of_ec2.map(|(_, calls)| calls).sum()
-    }
-}
-
 #[test]
 fn the_number_of_calls_does_not_grow_with_the_number_of_hosts() {
     let bench = Bench::quick();
@@ -74,7 +67,7 @@ fn calls_for_200_hosts() {
 
 /// One call a poll, whatever the number of hosts.
 fn assert_polls(counted: &Counted) {
-    let of_ec2 = counted.of_ec2();
+    let of_ec2 = of_ec2(&counted.running);
     assert!(of_ec2 <= EC2_CALLS_MAX, "{of_ec2} calls until {} hosts run", counted.hosts);
     let polls_max = u64::try_from(counted.took.as_millis() / POLL_INTERVAL.as_millis()).expect("few") + 10;
     for operation in POLLS {
@@ -100,10 +93,10 @@ fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
     let mut running = bench.start_run_of(&scenario, &["--worker", worker, "--poll-interval", &interval]);
     running.wait_for("waiting for the hosts' agents");
     let first = calls(bench);
+    eprintln!("{hosts} hosts: {} calls of EC2 until they run", of_ec2(&first));
     let stderr = running.expect(if ends_early { 3 } else { 0 });
     assert!(!ends_early || stderr.contains("enough"), "{stderr}");
     let counted = Counted { hosts, running: first, all: calls(bench), took: begun.elapsed() };
-    eprintln!("{hosts} hosts: {} calls of EC2 until they run", counted.of_ec2());
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
     bench.remove_hosts_files();
     counted
@@ -113,6 +106,11 @@ fn calls(bench: &Bench) -> Calls {
     let counters = bench.cloud.get("counters");
     let counters = counters.as_object().expect("counters by operation").iter();
     counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+}
+
+fn of_ec2(calls: &Calls) -> u64 {
+    let of_ec2 = calls.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
+    of_ec2.map(|(_, calls)| calls).sum()
 }
 
 /// Each client has a server of its own.
