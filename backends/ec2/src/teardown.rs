@@ -70,7 +70,8 @@ impl Teardown<'_> {
     pub async fn run(&self, say: &mut dyn FnMut(&str)) -> Left {
         let begun = Instant::now();
         say("terminating the hosts");
-        for round in 1.. {
+        let mut round = 1;
+        loop {
             let left = self.round(say).await;
             if left.is_nothing() || round == ROUNDS_MAX || begun.elapsed() > AGAIN_LIMIT {
                 return left;
@@ -78,8 +79,8 @@ impl Teardown<'_> {
             left.errors.iter().for_each(|error| tracing::warn!("{error}"));
             say("trying again");
             tokio::time::sleep(self.account.poll_interval).await;
+            round += 1;
         }
-        unreachable!("the last round returns")
     }
 
     async fn round(&self, say: &mut dyn FnMut(&str)) -> Left {

@@ -67,8 +67,7 @@ fn calls_for_200_hosts() {
 
 /// One call a poll, whatever the number of hosts.
 fn assert_polls(counted: &Counted) {
-    let of_ec2 = counted.running.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
-    let of_ec2: u64 = of_ec2.map(|(_, calls)| calls).sum();
+    let of_ec2 = of_ec2(&counted.running);
     assert!(of_ec2 <= EC2_CALLS_MAX, "{of_ec2} calls until {} hosts run", counted.hosts);
     let polls_max = u64::try_from(counted.took.as_millis() / POLL_INTERVAL.as_millis()).expect("few") + 10;
     for operation in POLLS {
@@ -94,6 +93,7 @@ fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
     let mut running = bench.start_run_of(&scenario, &["--worker", worker, "--poll-interval", &interval]);
     running.wait_for("waiting for the hosts' agents");
     let first = calls(bench);
+    eprintln!("{hosts} hosts: {} calls of EC2 until they run", of_ec2(&first));
     let stderr = running.expect(if ends_early { 3 } else { 0 });
     assert!(!ends_early || stderr.contains("enough"), "{stderr}");
     let counted = Counted { hosts, running: first, all: calls(bench), took: begun.elapsed() };
@@ -106,6 +106,11 @@ fn calls(bench: &Bench) -> Calls {
     let counters = bench.cloud.get("counters");
     let counters = counters.as_object().expect("counters by operation").iter();
     counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+}
+
+fn of_ec2(calls: &Calls) -> u64 {
+    let of_ec2 = calls.iter().filter(|(operation, _)| operation.starts_with("ec2:"));
+    of_ec2.map(|(_, calls)| calls).sum()
 }
 
 /// Each client has a server of its own.

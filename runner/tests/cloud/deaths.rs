@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, PATIENCE, Running, told};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 fn signal(running: &Running, signal: Signal) {
@@ -45,6 +46,28 @@ fn hosts_end_at_their_time_limit_and_gc_removes_the_rest() {
     assert!(told(&kept).contains("its time limit has not passed"), "{}", told(&kept));
     assert!(!bench.cloud.left_of_runs().is_empty());
     bench.expect(0, &["ec2", "gc", "--older-than", "1s"]);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// The launches are carried out after `destroy` has seen that there are no hosts, and before it removes what they use.
+#[test]
+fn hosts_that_come_after_they_were_looked_for_are_ended() {
+    let bench = Bench::new();
+    let slow = |operation: &str, nth: u32, delay_ms: u32| json!({"operation": operation, "nth": nth, "kind": "slow", "delay_ms": delay_ms});
+    let launches = [slow("ec2:RunInstances", 3, 4_000), slow("ec2:RunInstances", 4, 4_000)];
+    let removal = slow("ec2:DeleteSecurityGroup", 1, 6_000);
+    bench.cloud.post("faults", &json!([launches[0], launches[1], removal]));
+    let mut running = bench.start_run("tiny", &[]);
+    running.wait_for("launching 1 client");
+    let begun = Instant::now();
+    while (0..2).any(|launch| bench.cloud.get("faults")[launch]["struck"] == 0) {
+        assert!(begun.elapsed() < PATIENCE, "nothing is launched: {}", running.stderr());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.child.kill().expect("it is there");
+    running.child.wait().expect("a child");
+    bench.expect(0, &["ec2", "destroy", &bench.run_id()]);
+    assert_eq!(bench.cloud.calls("ec2:TerminateInstances"), 1, "they came, and late");
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 

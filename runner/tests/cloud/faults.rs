@@ -1,6 +1,6 @@
 //! A service that says no, once, at one call.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, told};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -81,4 +81,17 @@ fn a_lost_answer_makes_nothing_twice() {
     bench.cloud.post("faults", &faults);
     bench.start_run("tiny", &[]).expect(0);
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+}
+
+/// What could not be looked for is not said to be gone.
+#[test]
+fn destroy_says_when_it_could_not_look_into_the_bucket() {
+    let bench = Bench::new();
+    let refusal = json!([{"operation": "cloudformation:DescribeStacks", "nth": 1, "kind": "error", "status": 403,
+                          "code": "AccessDenied", "message": "not today"}]);
+    bench.cloud.post("faults", &refusal);
+    let output = bench.expect(3, &["ec2", "destroy", "20260101-000000-abcd"]);
+    let told = told(&output);
+    assert!(told.contains("files of the run may be in the bucket"), "{told}");
+    assert!(told.contains("DescribeStacks of ") && told.contains("not today"), "{told}");
 }
