@@ -2,7 +2,7 @@
 
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::{RunNames, TAG_RUN};
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Tag};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Tag, Volume, VolumeState};
 use aws_sdk_ssm::types::{ParameterMetadata, ParameterStringFilter};
 use std::collections::BTreeMap;
 
@@ -98,8 +98,8 @@ pub async fn find(
     for (name, tags) in placements {
         runs.of_tags(&tags).placement_groups.push(name);
     }
-    for (id, tags) in volumes {
-        runs.of_tags(&tags).volumes.push(id);
+    for volume in volumes {
+        runs.of_tags(volume.tags.as_deref().unwrap_or_default()).volumes.extend(volume.volume_id);
     }
     for parameter in parameters {
         // /netbench/RUN/...
@@ -178,18 +178,15 @@ pub(crate) async fn placement_groups(
     Ok(there.map(|group| (group.group_name.unwrap_or_default(), group.tags.unwrap_or_default())).collect())
 }
 
-pub(crate) async fn volumes(
-    account: &Account,
-    run: Option<&str>,
-) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
+/// Volumes that are not being deleted.
+pub(crate) async fn volumes(account: &Account, run: Option<&str>) -> Result<Vec<Volume>, ApiError> {
     let (mut found, mut next) = (Vec::new(), None);
     loop {
         let request = account.ec2.describe_volumes().filters(filter(run)).max_results(500);
         let page = call("DescribeVolumes", &what_of(run), request.set_next_token(next).send()).await?;
-        let volumes = page.volumes.unwrap_or_default().into_iter();
-        found.extend(
-            volumes.map(|volume| (volume.volume_id.unwrap_or_default(), volume.tags.unwrap_or_default())),
-        );
+        let is_going =
+            |volume: &Volume| matches!(volume.state, Some(VolumeState::Deleting | VolumeState::Deleted));
+        found.extend(page.volumes.unwrap_or_default().into_iter().filter(|volume| !is_going(volume)));
         next = page.next_token.filter(|token| !token.is_empty());
         if next.is_none() {
             return Ok(found);

@@ -8,8 +8,10 @@
 use crate::api::{Account, ApiError, Cause, Pace, call};
 use crate::inventory::{self, Found};
 use crate::names::RunNames;
+use aws_sdk_ec2::types::{Volume, VolumeState};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// For all hosts to be terminated.
@@ -134,9 +136,12 @@ impl Teardown<'_> {
         let hosts = self.terminate_and_wait().await;
         // Hosts that stay let nothing go, so there is nothing to wait for.
         let limit = if hosts.is_ok() { LET_GO_LIMIT } else { Duration::ZERO };
-        let kinds = [Kind::SecurityGroup, Kind::PlacementGroup, Kind::Volume];
-        let others = join_all(kinds.map(|kind| self.remove_all(kind, limit))).await;
-        hosts.err().into_iter().chain(others.into_iter().flatten()).collect()
+        let (security, placement, volumes) = tokio::join!(
+            self.remove_all(Kind::SecurityGroup, limit),
+            self.remove_all(Kind::PlacementGroup, limit),
+            self.remove_volumes(limit),
+        );
+        hosts.err().into_iter().chain(security).chain(placement).chain(volumes).collect()
     }
 
     async fn terminate_and_wait(&self) -> Result<(), String> {
@@ -170,7 +175,6 @@ impl Teardown<'_> {
         let found = match kind {
             Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
             Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
-            Kind::Volume => inventory::volumes(self.account, run).await,
         };
         match found {
             Ok(found) => {
@@ -195,10 +199,6 @@ impl Teardown<'_> {
                     let request = ec2.delete_placement_group().group_name(id);
                     call("DeletePlacementGroup", id, request.send()).await.map(drop)
                 }
-                Kind::Volume => {
-                    let request = ec2.delete_volume().volume_id(id);
-                    call("DeleteVolume", id, request.send()).await.map(drop)
-                }
             };
             match removed {
                 Ok(()) => return Ok(()),
@@ -219,6 +219,39 @@ impl Teardown<'_> {
                 }
                 Err(error) => return Err(error.to_string()),
             }
+        }
+    }
+
+    /// Volumes go with their hosts, a little later; only what stays although no host has it is removed one by one.
+    async fn remove_volumes(&self, limit: Duration) -> Vec<String> {
+        let mut pace = Pace::new("volumes gone", limit, self.account.poll_interval);
+        let mut loose = BTreeSet::new();
+        loop {
+            let problem = match inventory::volumes(self.account, Some(self.names.run().as_str())).await {
+                Ok(found) if found.is_empty() => return vec![],
+                Ok(found) => {
+                    let is_loose = |volume: &&Volume| volume.state == Some(VolumeState::Available);
+                    let now = found.iter().filter(is_loose).filter_map(|volume| volume.volume_id.clone());
+                    let before = std::mem::replace(&mut loose, now.collect());
+                    let removals = loose.intersection(&before).map(|id| self.remove_volume(id));
+                    let errors = join_all(removals).await.into_iter().filter_map(Result::err);
+                    let first = errors.map(|error| error.to_string()).next();
+                    first.unwrap_or_else(|| format!("{} volumes are still there", found.len()))
+                }
+                Err(error) if is_passing(error.cause) => error.to_string(),
+                Err(error) => return vec![error.to_string()],
+            };
+            if let Err(passed) = pace.wait().await {
+                return vec![format!("{passed}: {problem}")];
+            }
+        }
+    }
+
+    async fn remove_volume(&self, id: &str) -> Result<(), ApiError> {
+        let removed = call("DeleteVolume", id, self.account.ec2.delete_volume().volume_id(id).send()).await;
+        match removed {
+            Err(error) if error.cause != Cause::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -276,7 +309,6 @@ pub(crate) async fn remove_objects(account: &Account, bucket: &str, prefix: &str
 enum Kind {
     SecurityGroup,
     PlacementGroup,
-    Volume,
 }
 
 impl Kind {
@@ -284,7 +316,6 @@ impl Kind {
         match self {
             Self::SecurityGroup => "security group unused",
             Self::PlacementGroup => "placement group unused",
-            Self::Volume => "volume unused",
         }
     }
 }
