@@ -93,6 +93,9 @@ fn try_all(cases: &[Case], lane: Lane) {
                 loop {
                     let Some(case) = waiting.lock().expect("no lane panics").next() else { return };
                     let result = lane.try_case(case);
+                    if let Ok(ended) = &result {
+                        eprintln!("{:5.0} s  {case}: {ended:?}", begun.elapsed().as_secs_f64());
+                    }
                     if let Err(problem) = &result {
                         eprintln!("FAILED {case}: {problem}\n{}", case.replay());
                         // What was left there would be found in the next case again.
