@@ -467,6 +467,63 @@ impl Drop for CloudHosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::example;
+    use crate::steps::fake_service::{FakeService, Reply, Request};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// A service in which nothing exists, whatever it is asked.
+    fn nothing(request: &Request) -> Reply {
+        let body = String::from_utf8_lossy(&request.body);
+        match body.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
+            Some(action) => Reply::xml(200, &format!("<{action}Response/>")),
+            None if request.header("x-amz-target").is_some() => Reply::json(serde_json::json!({})),
+            None => Reply::xml(200, "<ListBucketResult/>"),
+        }
+    }
+
+    #[test]
+    fn a_panic_while_hosts_are_prepared_gives_back_what_was_created() {
+        let service = FakeService::start(nothing);
+        let directory = tempfile::tempdir().unwrap();
+        let context = example();
+        let infrastructure = Infrastructure {
+            vpc: "vpc-1".into(),
+            subnets: vec![],
+            instance_profile: "profile".into(),
+            bucket: context.bucket.clone(),
+            log_group: None,
+        };
+        let hosts = CloudHosts::new(CloudParts {
+            runtime: Arc::new(
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+            ),
+            account: service.account(),
+            infrastructure,
+            context,
+            hosts: vec![],
+            run_directory: directory.path().to_owned(),
+            keep: false,
+            impatience: None,
+        });
+        let unwound = catch_unwind(AssertUnwindSafe(move || -> () {
+            panic!("in the middle of {}", hosts.names().run());
+        }));
+        assert!(unwound.is_err());
+        let asked: Vec<String> = service
+            .requests()
+            .iter()
+            .map(|request| String::from_utf8_lossy(&request.body).into_owned())
+            .collect();
+        for action in
+            ["DescribeInstances", "DescribeSecurityGroups", "DescribePlacementGroups", "DescribeVolumes"]
+        {
+            assert!(
+                asked.iter().any(|body| body.contains(&format!("Action={action}&"))),
+                "{action}: {asked:#?}"
+            );
+        }
+        assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
+    }
 
     #[test]
     fn files_of_hosts_do_not_meet() {

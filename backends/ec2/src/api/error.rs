@@ -60,7 +60,8 @@ pub async fn call<T, E>(
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let result = request.await;
+    // A request is tens of kilobytes, and its callers nest: on the stack they would be megabytes.
+    let result = Box::pin(request).await;
     let error = match result {
         Ok(output) => {
             tracing::debug!("{operation} of {resource}");

@@ -22,6 +22,9 @@ mod script_tests;
 #[cfg(test)]
 mod watch_tests;
 
+#[cfg(test)]
+pub(crate) use script::example;
+
 pub use error::{HostFailure, StepError};
 pub use online::{REACHABLE, wait_online};
 pub use script::{Build, ScriptContext, WorkerDriver, quote, script};

@@ -177,7 +177,7 @@ impl WorkerDriver {
 }
 
 #[cfg(test)]
-pub(super) fn example() -> ScriptContext {
+pub(crate) fn example() -> ScriptContext {
     ScriptContext {
         names: RunNames::new("20261122-225500-1a2b".parse().unwrap()),
         region: "us-east-1".into(),
