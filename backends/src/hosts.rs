@@ -29,6 +29,15 @@ pub struct LostHost {
     pub reason: String,
 }
 
+/// What came of bringing the results.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// What could not be brought, in words for the user.
+    pub problems: Vec<String>,
+    /// Whether that was the user's wish.
+    pub is_interrupted: bool,
+}
+
 /// Where the results of the workers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Results {
@@ -59,10 +68,10 @@ pub trait Hosts {
     fn results(&self) -> Results;
 
     /// Brings the results of all repetitions into the run directory, if they are [`Results::Fetched`]; called once,
-    /// after the last repetition. Returns what could not be brought, in words for the user.
-    fn fetch(&mut self, run_directory: &Path) -> Vec<String> {
+    /// after the last repetition.
+    fn fetch(&mut self, run_directory: &Path) -> Fetched {
         let _ = run_directory;
-        Vec::new()
+        Fetched::default()
     }
 
     /// Whether the workers, and what they run, go on without the orchestrator, so that another one can take over.

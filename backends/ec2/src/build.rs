@@ -193,7 +193,7 @@ async fn build_on(
 ) -> Result<Vec<BuiltFile>, BuildError> {
     let builds = orders.iter().map(|order| order.step()).collect();
     let context = ScriptContext { builds, ..context.clone() };
-    let target = StepTarget::Host(host.instance.clone());
+    let target = StepTarget::Hosts(vec![host.instance.clone()]);
     let (hosts, never) = (std::slice::from_ref(host), std::future::pending());
     steps::run_step(account, infrastructure, &context, Step::BuildDriver, &target, hosts, never).await?;
     let mut files = Vec::new();

@@ -1,225 +1,31 @@
-//! The hosts of a run as the run sees them: made ready, watched, collected from, and given back.
+//! The hosts of a run as the run sees them: watched, collected from, and given back.
 
 use crate::api::Account;
-use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile};
-use crate::build::{self, BuildError, BuildOrder, BuiltFile};
+use crate::artifacts;
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
-use crate::journal::{Entry, Journal, JournalError};
-use crate::launch::{CONTROL_PORT, Launch, LaunchError, Launched};
+use crate::journal::{Entry, Journal};
+use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
-use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError, StepTarget};
+use crate::steps::{self, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
 use crate::watch::{self, Watcher};
-use backends::hosts::{Host, Hosts, LostHost, Results};
+use backends::hosts::{Fetched, Host, Hosts, LostHost, Results};
 use backends::tcp::Coordinators;
+use futures_util::future::join_all;
 use mio::Token;
-use russula_proto::{Group, Key};
-use std::io;
+use russula_proto::Group;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// What the hosts of a run are for.
-#[derive(Clone, Debug)]
-pub struct Preparation {
-    /// Programs and the scenario.
-    pub artifacts: Vec<Artifact>,
-    /// Programs that were built for an earlier run.
-    pub built: Vec<BuiltFile>,
-    /// Programs that are built on hosts of this one.
-    pub builds: Vec<BuildOrder>,
-    /// What the steps have to know.
-    pub context: ScriptContext,
-    /// How long links to the files last.
-    pub ttl: Duration,
-}
-
-/// Why there are no hosts that are ready.
-#[derive(Debug, thiserror::Error)]
-pub enum ProvisionError {
-    /// They cannot be created.
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    /// What they need cannot be handed to them.
-    #[error(transparent)]
-    Artifacts(#[from] ArtifactError),
-    /// The list of what they need cannot be written.
-    #[error(transparent)]
-    Manifest(#[from] BadManifest),
-    /// They cannot be prepared.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// What they run cannot be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// One was lost meanwhile.
-    #[error("{group} {index} was lost while the hosts were prepared: {reason}")]
-    Lost {
-        /// Its group.
-        group: Group,
-        /// Its place in the group.
-        index: usize,
-        /// What is known about it.
-        reason: String,
-    },
-    /// What was created cannot be written down.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The user does not want them any more.
-    #[error("interrupted while the hosts were prepared")]
-    Interrupted,
-}
-
-/// What [`provision`] tells on its way.
-#[derive(Clone, Copy, Debug)]
-pub enum News<'a> {
-    /// What it does now.
-    Doing(&'a str),
-    /// The hosts run, and can be prepared.
-    Running(&'a [CloudHost]),
-}
-
-/// For calls that create something to be answered, once the user does not want it any more.
-const ANSWERS_LIMIT: Duration = Duration::from_secs(20);
-
-/// Creates the hosts of a run and has a worker listen on each, unless `stop` ends before that.
-///
-/// # Errors
-/// The first thing that went wrong. What was created by then is found by its tags; giving it back is the caller's part.
-pub async fn provision(
-    launch: &Launch<'_>,
-    key: &Key,
-    preparation: &Preparation,
-    tell: &mut dyn FnMut(News<'_>),
-    stop: impl Future<Output = ()>,
-) -> Result<Vec<CloudHost>, ProvisionError> {
-    let mut stop = pin!(stop);
-    let launched = {
-        let mut say = |what: &str| tell(News::Doing(what));
-        let mut creation = pin!(create(launch, key, preparation, &mut say));
-        tokio::select! {
-            launched = &mut creation => launched?,
-            () = &mut stop => {
-                // What is being created now would come after everything was given back.
-                let _ = tokio::time::timeout(ANSWERS_LIMIT, creation).await;
-                return Err(ProvisionError::Interrupted);
-            }
-        }
-    };
-    tokio::select! {
-        ready = make_ready(launch, launched, preparation, tell) => ready,
-        () = &mut stop => Err(ProvisionError::Interrupted),
-    }
-}
-
-async fn make_ready(
-    launch: &Launch<'_>,
-    launched: Launched,
-    preparation: &Preparation,
-    tell: &mut dyn FnMut(News<'_>),
-) -> Result<Vec<CloudHost>, ProvisionError> {
-    let account = launch.account;
-    let hosts = launch.wait(launched, &mut |what| tell(News::Doing(what))).await?;
-    launch.journal.write(&Entry::Hosts { hosts: hosts.clone() })?;
-    tell(News::Running(&hosts));
-    let mut say = |what: &str| tell(News::Doing(what));
-    tokio::select! {
-        prepared = prepare(launch, preparation, &hosts, &mut say) => prepared?,
-        LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
-            return Err(ProvisionError::Lost { group, index, reason });
-        }
-    }
-    Ok(hosts)
-}
-
-/// Creates the hosts and uploads their files meanwhile. Files may be given up when the hosts cannot be had, and a
-/// creation may not when the files cannot: nobody would know what came of it.
-async fn create(
-    launch: &Launch<'_>,
-    key: &Key,
-    preparation: &Preparation,
-    say: &mut dyn FnMut(&str),
-) -> Result<Launched, ProvisionError> {
-    launch.journal.intend_objects(launch.names)?;
-    let bucket = &launch.infrastructure.bucket;
-    let mut upload = pin!(artifacts::upload(launch.account, bucket, &preparation.artifacts));
-    let mut creation = pin!(launch.create(key, say));
-    tokio::select! {
-        launched = &mut creation => {
-            let launched = launched?;
-            upload.await?;
-            Ok(launched)
-        }
-        uploaded = &mut upload => {
-            let launched = creation.await?;
-            uploaded?;
-            Ok(launched)
-        }
-    }
-}
-
-async fn prepare(
-    launch: &Launch<'_>,
-    preparation: &Preparation,
-    hosts: &[CloudHost],
-    say: &mut dyn FnMut(&str),
-) -> Result<(), ProvisionError> {
-    let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
-    say("waiting for the hosts' agents");
-    steps::wait_online(account, names, hosts, REACHABLE, std::future::pending()).await?;
-    let Preparation { artifacts, built, builds, context, ttl } = preparation;
-    let mut files = Vec::new();
-    for artifact in artifacts {
-        let url = artifacts::link(account, &infrastructure.bucket, &artifact.key(), *ttl).await?;
-        files.push(ManifestFile::new(artifact, url));
-    }
-    for file in built {
-        files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
-    }
-    write_manifest(launch, hosts, &files).await?;
-    for step in [Step::UploadScenarioFile, Step::Configure] {
-        run_step(launch, context, step, hosts, say).await?;
-    }
-    if !builds.is_empty() {
-        let place = (account, infrastructure);
-        for file in build::build(place, context, builds, (launch.plan, hosts), say).await? {
-            files.push(file.in_manifest(account, &infrastructure.bucket, *ttl).await?);
-        }
-        write_manifest(launch, hosts, &files).await?;
-    }
-    for step in [Step::PlaceWorker, Step::RunWorker] {
-        run_step(launch, context, step, hosts, say).await?;
-    }
-    Ok(())
-}
-
-async fn write_manifest(
-    launch: &Launch<'_>,
-    hosts: &[CloudHost],
-    files: &[ManifestFile],
-) -> Result<(), ProvisionError> {
-    let manifest = artifacts::manifest(hosts, files)?;
-    let bucket = &launch.infrastructure.bucket;
-    Ok(artifacts::upload_manifest(launch.account, bucket, launch.names, manifest).await?)
-}
-
-async fn run_step(
-    launch: &Launch<'_>,
-    context: &ScriptContext,
-    step: Step,
-    hosts: &[CloudHost],
-    say: &mut dyn FnMut(&str),
-) -> Result<(), ProvisionError> {
-    say(&format!("step {step}"));
-    let (account, infrastructure, never) = (launch.account, launch.infrastructure, std::future::pending());
-    Ok(steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?)
-}
+/// Hosts that one command can name
+/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>).
+const HOSTS_OF_A_COMMAND_MAX: usize = 50;
 
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
@@ -288,21 +94,38 @@ impl CloudHosts {
         &self.parts.context.names
     }
 
-    /// Uploads what the hosts have, and downloads it into the run directory.
-    async fn bring(&self, run_directory: &Path) -> Vec<String> {
-        let CloudParts { account, infrastructure, context, hosts, .. } = &self.parts;
-        let there: Vec<CloudHost> = hosts.iter().filter(|host| !self.is_lost(host)).cloned().collect();
+    /// Has the hosts upload what they have. One that is lost meanwhile is left out: nobody waits for it.
+    async fn upload(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
-        let step = Step::UploadNetbenchRawData;
-        let never = std::future::pending();
-        let uploaded =
-            steps::run_step(account, infrastructure, context, step, &StepTarget::All, &there, never).await;
-        problems.extend(uploaded.err().map(|error| error.to_string()));
+        loop {
+            let CloudParts { account, context, hosts, .. } = &self.parts;
+            let there: Vec<CloudHost> = hosts.iter().filter(|host| !self.is_lost(host)).cloned().collect();
+            let lost = tokio::select! {
+                uploaded = upload_of(&self.parts, &there) => {
+                    problems.extend(uploaded.err().map(|error| error.to_string()));
+                    return problems;
+                }
+                lost = watch::first_loss(account, context.names.run().as_str(), &there) => lost,
+            };
+            let LostHost { group, index, reason } = lost;
+            problems.push(format!("{group} {index} was lost while the results were collected: {reason}"));
+            self.lost.push((group, index));
+        }
+    }
+
+    /// Downloads what the hosts have uploaded into the run directory.
+    async fn download(&self, run_directory: &Path) -> Vec<String> {
+        let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
         let place = |host: &str, path: &str| Some(place_of(host, path));
-        let collected =
-            artifacts::collect(account, &infrastructure.bucket, &context.names, run_directory, place).await;
-        problems.extend(collected.err().map(|error| error.to_string()));
-        problems
+        let bucket = &infrastructure.bucket;
+        tokio::select! {
+            collected = artifacts::collect(account, bucket, &context.names, run_directory, place) => {
+                collected.err().map(|error| error.to_string()).into_iter().collect()
+            }
+            () = readable(impatience.as_ref()) => {
+                vec!["interrupted while the results were downloaded".to_owned()]
+            }
+        }
     }
 
     fn is_lost(&self, host: &CloudHost) -> bool {
@@ -314,10 +137,10 @@ impl CloudHosts {
             return vec![];
         }
         self.watcher = None;
-        let run = self.names().run().clone();
+        let (run, region) = (self.names().run().clone(), self.parts.account.region.clone());
         if self.parts.keep {
             tracing::warn!(
-                "the hosts are kept until their time limit; `runner ec2 destroy {run}` removes them"
+                "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
             );
             return vec![];
         }
@@ -335,7 +158,7 @@ impl CloudHosts {
         }
         let mut left = left.describe();
         left.push(format!(
-            "`runner ec2 destroy {run}` tries again; the hosts end by themselves at their time limit"
+            "`runner ec2 destroy {run} --region {region}` tries again; the hosts end by themselves at their time limit"
         ));
         left
     }
@@ -343,7 +166,7 @@ impl CloudHosts {
 
 /// Removes everything of a run, unless the user loses patience.
 async fn give_back(account: &Account, names: &RunNames, bucket: &str, impatience: Option<&OwnedFd>) -> Left {
-    let teardown = Teardown { account, names, bucket: Some(bucket), is_in_doubt: false, with_report: false };
+    let teardown = Teardown { account, names, bucket: Some(bucket), with_report: false };
     let mut say = |what: &str| tracing::info!("{what}");
     tokio::select! {
         left = teardown.run(&mut say) => left,
@@ -366,6 +189,37 @@ pub async fn readable(descriptor: Option<&OwnedFd>) {
         Some(socket) => drop(socket.readable().await),
         None => std::future::pending().await,
     }
+}
+
+/// Reads what has made a socket readable; returns whether it was.
+fn forget(descriptor: Option<&OwnedFd>) -> bool {
+    let socket = descriptor.and_then(|socket| socket.try_clone().ok()).map(UnixStream::from);
+    let Some(mut socket) = socket.filter(|socket| socket.set_nonblocking(true).is_ok()) else {
+        return false;
+    };
+    let mut was_readable = false;
+    while socket.read(&mut [0; 64]).is_ok_and(|len| len > 0) {
+        was_readable = true;
+    }
+    was_readable
+}
+
+/// Has `hosts`, which are there, upload what they have.
+async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepError> {
+    let CloudParts { account, infrastructure, context, impatience, .. } = parts;
+    // A command by tag also goes to hosts that are lost, and waits for them.
+    let targets = if hosts.len() == parts.hosts.len() {
+        vec![StepTarget::All]
+    } else {
+        let ids: Vec<String> = hosts.iter().map(|host| host.instance.clone()).collect();
+        ids.chunks(HOSTS_OF_A_COMMAND_MAX).map(|ids| StepTarget::Hosts(ids.to_vec())).collect()
+    };
+    let step = Step::UploadNetbenchRawData;
+    let commands = targets.iter().map(|target| {
+        let interrupted = readable(impatience.as_ref());
+        steps::run_step(account, infrastructure, context, step, target, hosts, interrupted)
+    });
+    join_all(commands).await.into_iter().collect()
 }
 
 /// Says in the journal that nothing is left.
@@ -418,16 +272,16 @@ impl Hosts for CloudHosts {
         Results::Fetched
     }
 
-    fn fetch(&mut self, run_directory: &Path) -> Vec<String> {
+    fn fetch(&mut self, run_directory: &Path) -> Fetched {
         if self.is_released {
-            return vec![];
+            return Fetched::default();
         }
-        self.parts.runtime.block_on(async {
-            tokio::select! {
-                problems = self.bring(run_directory) => problems,
-                () = readable(self.parts.impatience.as_ref()) => vec!["interrupted while the results were collected".to_owned()],
-            }
-        })
+        let runtime = self.parts.runtime.clone();
+        let mut problems = runtime.block_on(self.upload());
+        problems.extend(runtime.block_on(self.download(run_directory)));
+        // What interrupted this was heeded; one more signal means that the user has no patience left.
+        let is_interrupted = forget(self.parts.impatience.as_ref()) && !problems.is_empty();
+        Fetched { problems, is_interrupted }
     }
 
     fn outlive_the_orchestrator(&self) -> bool {
@@ -446,12 +300,12 @@ impl Hosts for CloudHosts {
         note(&parts.run_directory, &Entry::GivingBack);
         let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
         let account = &parts.account;
-        let teardown = Teardown { account, names, bucket, is_in_doubt: false, with_report: false };
+        let teardown = Teardown { account, names, bucket, with_report: false };
         let mut left = match parts.runtime.block_on(teardown.terminate()) {
             Ok(found) => found.describe(),
             Err(error) => vec![error.to_string()],
         };
-        left.push(format!("`runner ec2 destroy {}` removes it", names.run()));
+        left.push(format!("`runner ec2 destroy {} --region {}` removes it", names.run(), account.region));
         left
     }
 }

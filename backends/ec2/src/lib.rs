@@ -12,6 +12,7 @@
 //! build           programs from source, where no local file runs
 //! steps           what hosts do to get ready, sent through SSM and watched
 //! inventory       what exists of a run, found by tag
+//! provision       the way from a plan to hosts on which a worker listens
 //! cloud           the hosts as the run sees them
 //! teardown        giving it all back, and the audit
 //! publish         a status page and the copy of the report, for whoever has a link
@@ -19,8 +20,8 @@
 //! names, tags     what the things of a run are called
 //! ```
 //!
-//! Everything that a run creates bears its tags, is written to its journal before it is created, and is found again
-//! by either. Only `runner` depends on this crate, behind its feature `ec2`.
+//! Everything that a run creates is written to its journal before it is created, and is found again by the run's tags
+//! or name, from any machine. Only `runner` depends on this crate, behind its feature `ec2`.
 
 pub mod api;
 pub mod artifacts;
@@ -34,6 +35,7 @@ pub mod launch;
 pub mod lookup;
 pub mod names;
 pub mod plan;
+pub mod provision;
 pub mod public_address;
 pub mod publish;
 pub mod stack;

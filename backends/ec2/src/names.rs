@@ -12,6 +12,8 @@ pub const TAG_CREATED: &str = "netbench-created";
 pub const TAG_EXPIRES: &str = "netbench-expires";
 /// The version of the orchestrator that made it.
 pub const TAG_VERSION: &str = "netbench-version";
+/// The bucket in which its files lie.
+pub const TAG_BUCKET: &str = "netbench-bucket";
 /// On an instance: its group, `server` or `client`.
 pub const TAG_GROUP: &str = "netbench-group";
 /// On what belongs to the stack and not to a run: the stack's name.

@@ -1,6 +1,6 @@
 //! The tags of a run, in the form of each service.
 
-use crate::names::{TAG_CREATED, TAG_EXPIRES, TAG_GROUP, TAG_OWNER, TAG_RUN, TAG_VERSION};
+use crate::names::{TAG_BUCKET, TAG_CREATED, TAG_EXPIRES, TAG_GROUP, TAG_OWNER, TAG_RUN, TAG_VERSION};
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use russula_proto::Group;
 
@@ -17,17 +17,30 @@ pub struct Tags {
     pub expires: String,
     /// By which version.
     pub version: String,
+    /// Where the files of the run lie.
+    pub bucket: String,
+}
+
+/// Longest value of a tag.
+const VALUE_MAX: usize = 256;
+
+/// A name as the value of a tag, which not all letters of an ARN may be in
+/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_Tag.html>).
+pub fn value_of(name: &str) -> String {
+    let may_be = |letter: &char| letter.is_alphanumeric() || " _.:/=+-@".contains(*letter);
+    name.chars().map(|letter| if may_be(&letter) { letter } else { '_' }).take(VALUE_MAX).collect()
 }
 
 impl Tags {
     /// Keys and values.
-    pub fn pairs(&self) -> [(&'static str, &str); 5] {
+    pub fn pairs(&self) -> [(&'static str, &str); 6] {
         [
             (TAG_RUN, &self.run),
             (TAG_OWNER, &self.owner),
             (TAG_CREATED, &self.created),
             (TAG_EXPIRES, &self.expires),
             (TAG_VERSION, &self.version),
+            (TAG_BUCKET, &self.bucket),
         ]
     }
 
@@ -59,4 +72,19 @@ impl Tags {
 
 fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_a_value_that_every_service_takes() {
+        assert_eq!(
+            value_of("arn:aws:sts::1:assumed-role/a+b/me@home"),
+            "arn:aws:sts::1:assumed-role/a+b/me@home"
+        );
+        assert_eq!(value_of("user/a,b\n"), "user/a_b_");
+        assert_eq!(value_of(&"x".repeat(300)).len(), VALUE_MAX);
+    }
 }

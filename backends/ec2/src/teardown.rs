@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! terminate all hosts ──> wait until they are gone ──> placement groups, security groups, volumes ──┐
-//! parameters, files in the bucket ──────────────────────────────────────────────────────────────────┴─> audit
+//!                                                  └─> files in the bucket ────────────────────────┼─> audit
+//! parameters ──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
 use crate::api::{Account, ApiError, Cause, Pace, call};
@@ -14,8 +15,8 @@ use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// For all hosts to be terminated.
-const TERMINATED_LIMIT: Duration = Duration::from_secs(600);
+/// For all hosts to be terminated; those without a hypervisor (`*.metal`) take long.
+const TERMINATED_LIMIT: Duration = Duration::from_secs(1200);
 
 /// For what the hosts have used to be let go by them, after that.
 const LET_GO_LIMIT: Duration = Duration::from_secs(120);
@@ -24,7 +25,7 @@ const LET_GO_LIMIT: Duration = Duration::from_secs(120);
 const ROUNDS_MAX: usize = 3;
 
 /// What took longer than this has waited enough, and is not tried again.
-const AGAIN_LIMIT: Duration = Duration::from_secs(60);
+const AGAIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// Most hosts, or files, of one call.
 const AT_ONCE_MAX: usize = 1000;
@@ -38,8 +39,6 @@ pub struct Teardown<'a> {
     pub names: &'a RunNames,
     /// Where its files lie, if that is known.
     pub bucket: Option<&'a str>,
-    /// Whether hosts may appear that nobody was told of: the answer to their launch was not heard.
-    pub is_in_doubt: bool,
     /// Whether the copy of the report goes as well.
     pub with_report: bool,
 }
@@ -86,10 +85,10 @@ impl Teardown<'_> {
     }
 
     async fn round(&self, say: &mut dyn FnMut(&str)) -> Left {
-        let (mut errors, storage) = tokio::join!(self.remove_compute(), self.remove_storage());
-        errors.extend(storage);
+        let (mut errors, parameters) = tokio::join!(self.remove_compute(), self.remove_parameters());
+        errors.extend(parameters.err().map(|error| error.to_string()));
         say("looking for what is left");
-        match self.audit().await {
+        match self.look().await {
             Ok(found) if found.is_empty() => Left::default(),
             Ok(found) => Left { found, errors },
             Err(error) => {
@@ -113,35 +112,19 @@ impl Teardown<'_> {
         Ok(runs.remove(self.names.run().as_str()).unwrap_or_default())
     }
 
-    /// What is there at the end. What was created a moment ago may not be seen at once, so after a launch without an
-    /// answer it is looked for more than once.
-    async fn audit(&self) -> Result<Found, ApiError> {
-        let found = self.look().await?;
-        if !self.is_in_doubt || !found.is_empty() {
-            return Ok(found);
-        }
-        let mut pace = Pace::new("late hosts", LET_GO_LIMIT / 4, self.account.poll_interval);
-        while pace.wait().await.is_ok() {
-            let found = self.look().await?;
-            if !found.is_empty() {
-                let _ = Box::pin(self.remove_compute()).await;
-                return self.look().await;
-            }
-        }
-        Ok(found)
-    }
-
     /// Hosts first, since they use the rest.
     async fn remove_compute(&self) -> Vec<String> {
         let hosts = self.terminate_and_wait().await;
         // Hosts that stay let nothing go, so there is nothing to wait for.
         let limit = if hosts.is_ok() { LET_GO_LIMIT } else { Duration::ZERO };
-        let (security, placement, volumes) = tokio::join!(
+        let (security, placement, volumes, files) = tokio::join!(
             self.remove_all(Kind::SecurityGroup, limit),
             self.remove_all(Kind::PlacementGroup, limit),
             self.remove_volumes(limit),
+            // Hosts that end may still have uploaded something.
+            self.remove_files(),
         );
-        hosts.err().into_iter().chain(security).chain(placement).chain(volumes).collect()
+        hosts.err().into_iter().chain(security).chain(placement).chain(volumes).chain(files).collect()
     }
 
     async fn terminate_and_wait(&self) -> Result<(), String> {
@@ -255,7 +238,7 @@ impl Teardown<'_> {
         }
     }
 
-    async fn remove_storage(&self) -> Vec<String> {
+    async fn remove_files(&self) -> Vec<String> {
         let prefix = self.names.prefix();
         let report = self.names.report_prefix();
         let mut prefixes = vec![prefix];
@@ -266,13 +249,15 @@ impl Teardown<'_> {
                 errors.extend(remove_objects(self.account, bucket, &prefix).await.err());
             }
         }
-        errors.extend(self.remove_parameters().await.err().map(|error| error.to_string()));
         errors
     }
 
     async fn remove_parameters(&self) -> Result<(), ApiError> {
         let parameters = inventory::parameters(self.account, Some(self.names.run().as_str())).await?;
-        let names: Vec<String> = parameters.into_iter().filter_map(|parameter| parameter.name).collect();
+        // The key's name is known, whether it is listed yet or not.
+        let names = parameters.into_iter().filter_map(|parameter| parameter.name);
+        let names: BTreeSet<String> = names.chain([self.names.key_parameter()]).collect();
+        let names = Vec::from_iter(names);
         // So many fit into one call.
         for names in names.chunks(10) {
             let request = self.account.ssm.delete_parameters().set_names(Some(names.to_vec()));

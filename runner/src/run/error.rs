@@ -60,7 +60,7 @@ pub enum RunError {
     /// There are no hosts that are ready.
     #[error("{0}")]
     #[cfg(feature = "ec2")]
-    Cloud(#[from] ec2::cloud::ProvisionError),
+    Cloud(#[from] ec2::provision::ProvisionError),
     /// Ctrl-C cannot be watched.
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] io::Error),
@@ -83,7 +83,7 @@ impl RunError {
             #[cfg(target_os = "linux")]
             Self::Local(_) => 3,
             #[cfg(feature = "ec2")]
-            Self::Cloud(ec2::cloud::ProvisionError::Interrupted) => 130,
+            Self::Cloud(ec2::provision::ProvisionError::Interrupted) => 130,
             #[cfg(feature = "ec2")]
             Self::Cloud(_) => 3,
             Self::File { .. } | Self::OwnPath(_) | Self::Signals(_) | Self::Control(_) => 3,

@@ -90,7 +90,11 @@ pub fn run(
     if hosts.results() == Results::Fetched {
         progress.phase("collecting results");
         progress.stage(Stage::Collecting);
-        for problem in hosts.fetch(directory.path()) {
+        let fetched = hosts.fetch(directory.path());
+        if fetched.is_interrupted {
+            ending.worse(Verdict::interrupted());
+        }
+        for problem in fetched.problems {
             progress.message(&format!("error: {problem}"));
             ending.worse(Verdict::infrastructure(problem));
         }

@@ -88,7 +88,7 @@ fn a_run_whose_orchestrator_was_killed_is_resumed_over_the_same_hosts() {
 
 #[test]
 fn an_interrupt_gives_everything_back() {
-    for moment in ["launching", "step place_worker", "running clients"] {
+    for moment in ["launching", "step place_worker", "running clients", "collecting results"] {
         let bench = Bench::new();
         let mut running = bench.start_run("demo", &[]);
         running.wait_for(moment);

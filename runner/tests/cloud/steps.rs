@@ -76,7 +76,7 @@ fn a_host_that_dies_before_its_results_are_collected_is_named() {
     running.wait_for("collecting results");
     let client = hosts(&bench, "client").remove(0);
     bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
-    expect_failure(&bench, running, &["upload_netbench_raw_data", &client]);
+    expect_failure(&bench, running, &["client 0 was lost while the results were collected", &client]);
     assert!(bench.run_directory().join("report/index.html").exists());
 }
 

@@ -1,6 +1,6 @@
 //! The hosts: as few launches as there are kinds, and one look at all of them at a time.
 
-use super::{Launch, LaunchError, user_data};
+use super::{Launch, LaunchError, once_seen, user_data};
 use crate::api::{Account, ApiError, Cause, Pace, call};
 use crate::hosts::CloudHost;
 use crate::inventory;
@@ -78,8 +78,12 @@ impl Launch<'_> {
         let token = self.token(attempt);
         self.journal.intend(ResourceKind::Instances, &token)?;
         let what = self.describe(kind, attempt.zone);
-        let request = self.request(kind, attempt, security_group, placement.build(), &token);
-        let launched = call("RunInstances", &what, request).await?;
+        let placement = placement.build();
+        let launch = async || {
+            let request = self.request(kind, attempt, security_group, placement.clone(), &token);
+            call("RunInstances", &what, request).await
+        };
+        let launched = once_seen(self.account, launch).await?;
         let mut instances: Vec<&Instance> = launched.instances().iter().collect();
         instances.sort_by_key(|instance| instance.ami_launch_index());
         let ids: Vec<String> =

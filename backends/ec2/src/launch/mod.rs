@@ -6,7 +6,7 @@ mod network;
 mod permission;
 mod user_data;
 
-use crate::api::{Account, ApiError, DeadlinePassed};
+use crate::api::{Account, ApiError, Cause, DeadlinePassed, Pace};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::journal::{Journal, JournalError};
@@ -15,6 +15,7 @@ use crate::plan::{Architecture, Kind, LaunchPlan};
 use crate::tags::Tags;
 use russula_proto::Key;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use key::read_key;
 pub use permission::may_launch;
@@ -102,6 +103,23 @@ pub enum LaunchError {
         /// The others, with their states.
         waiting: Vec<String>,
     },
+}
+
+/// For what was created a moment ago to be known everywhere
+/// (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
+const SEEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Makes a call that names what was just created, again as long as the service has not heard of it.
+async fn once_seen<T>(account: &Account, call: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
+    let mut pace = Pace::new("creation seen", SEEN_LIMIT, account.poll_interval);
+    loop {
+        match call().await {
+            Err(error) if error.cause == Cause::NotFound && pace.wait().await.is_ok() => {
+                tracing::info!("{error}; it may not be known yet");
+            }
+            answer => return answer,
+        }
+    }
 }
 
 impl Launch<'_> {

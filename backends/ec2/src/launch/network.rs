@@ -1,6 +1,6 @@
 //! Who may talk to the hosts, and how close they are to each other.
 
-use super::{CONTROL_PORT, Launch, LaunchError};
+use super::{CONTROL_PORT, Launch, LaunchError, once_seen};
 use crate::api::{ApiError, Cause, call};
 use crate::journal::ResourceKind;
 use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, PlacementStrategy, ResourceType, UserIdGroupPair};
@@ -57,7 +57,8 @@ impl Launch<'_> {
         }
         let request = self.account.ec2.authorize_security_group_ingress().group_id(id);
         let request = request.set_ip_permissions(Some(permissions));
-        match call("AuthorizeSecurityGroupIngress", name, request.send()).await {
+        let open = async || call("AuthorizeSecurityGroupIngress", name, request.clone().send()).await;
+        match once_seen(self.account, open).await {
             Ok(_) => Ok(()),
             // The answer to an earlier attempt was lost.
             Err(error) if error.cause == Cause::Exists => Ok(()),

@@ -172,21 +172,30 @@ pub fn plan(request: &Request, account: &Account) -> Result<LaunchPlan, PlanErro
         kinds.extend(kinds_of(group, asked, account)?);
     }
     check_placement(&kinds)?;
-    let mut vcpus = 0;
+    let (mut vcpus, mut of_quota) = (0, 0);
     let mut architectures = BTreeMap::new();
     for kind in &kinds {
         let known = type_of(&kind.instance_type, account)?;
-        vcpus += known.vcpus * u32::try_from(kind.indices.len()).unwrap_or(u32::MAX);
+        let of_kind = known.vcpus.saturating_mul(u32::try_from(kind.indices.len()).unwrap_or(u32::MAX));
+        vcpus += of_kind;
+        of_quota += if is_standard(&kind.instance_type) { of_kind } else { 0 };
         architectures.insert(kind.instance_type.clone(), known.architecture);
     }
     // Spare capacity has a quota of its own, and what falls back from it counts here.
     if let Some(quota) = account.vcpu_quota
-        && vcpus > quota
+        && of_quota > quota
         && !request.spot
     {
-        return Err(PlanError::Quota { vcpus, quota });
+        return Err(PlanError::Quota { vcpus: of_quota, quota });
     }
     Ok(LaunchPlan { kinds, architectures, vcpus, spot: request.spot, ttl_s: request.ttl.as_secs() })
+}
+
+/// Whether a type counts towards the quota of standard instances; other families have quotas of their own
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html>).
+fn is_standard(instance_type: &str) -> bool {
+    let family: String = instance_type.chars().take_while(char::is_ascii_alphabetic).collect();
+    ["a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"].contains(&family.as_str())
 }
 
 fn kinds_of(group: Group, asked: &GroupRequest, account: &Account) -> Result<Vec<Kind>, PlanError> {

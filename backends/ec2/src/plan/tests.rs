@@ -12,15 +12,18 @@ fn account() -> Account {
     let all = [Placement::Cluster, Placement::Spread, Placement::Partition];
     Account {
         subnets: vec![subnet("a"), subnet("b")],
-        types: [("big".to_owned(), instance_type(16, &all)), ("old".to_owned(), instance_type(1, &all[1..]))]
-            .into(),
+        types: [
+            ("m.big".to_owned(), instance_type(16, &all)),
+            ("old".to_owned(), instance_type(1, &all[1..])),
+        ]
+        .into(),
         vcpu_quota: Some(128),
     }
 }
 
 fn group(count: u16, zones: &[&str]) -> GroupRequest {
     let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
-    GroupRequest { count, instance_type: "big".to_owned(), zones, placement: Placement::Unspecified }
+    GroupRequest { count, instance_type: "m.big".to_owned(), zones, placement: Placement::Unspecified }
 }
 
 fn request(servers: GroupRequest, clients: GroupRequest) -> Request {
@@ -35,7 +38,7 @@ fn hosts_of_one_kind_are_launched_together() {
     assert_eq!(plan.kinds[0].zones.len(), 2, "any zone may be taken");
     assert_eq!(plan.kinds[1].zones, [Subnet { id: "subnet-b".into(), zone: "us-east-1b".into() }]);
     assert_eq!((plan.hosts(), plan.vcpus, plan.ttl_s), (5, 80, 3600));
-    assert_eq!(plan.kinds[0].describe(), "3 servers (big)");
+    assert_eq!(plan.kinds[0].describe(), "3 servers (m.big)");
 }
 
 #[test]
@@ -89,4 +92,18 @@ fn an_unknown_quota_and_spare_capacity_do_not_limit() {
     assert!(plan(&many, &Account { vcpu_quota: None, ..account() }).is_ok());
     assert!(plan(&Request { spot: true, ..many.clone() }, &account()).is_ok());
     assert!(plan(&many, &account()).is_err());
+}
+
+#[test]
+fn the_quota_is_of_standard_types() {
+    for (instance_type, counts) in [
+        ("c6i.large", true),
+        ("im4gn.large", true),
+        ("z1d.metal", true),
+        ("g5.xlarge", false),
+        ("hpc7g.16xlarge", false),
+        ("u-6tb1.metal", false),
+    ] {
+        assert_eq!(is_standard(instance_type), counts, "{instance_type}");
+    }
 }

@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-/// From a running instance to an agent that has registered; half a minute is usual.
-pub const REACHABLE: Deadline = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(300) };
+/// From a running instance to an agent that has registered; half a minute is usual, and a quarter of an hour possible
+/// for hosts without a hypervisor (`*.metal`).
+pub const REACHABLE: Deadline = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(1200) };
 
 /// Waits until the agents of all `hosts` of a run are online. One call a poll, or one for each fifty hosts.
 ///

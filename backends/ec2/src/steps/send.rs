@@ -94,8 +94,8 @@ impl Order<'_> {
             .timeout_seconds(i32::try_from(limit_s).unwrap_or(i32::MAX))
             .max_concurrency("100%")
             .max_errors("100%");
-        for (key, value) in self.target.filters(self.names) {
-            request = request.targets(Target::builder().key(key).values(value).build());
+        for (key, values) in self.target.filters(self.names) {
+            request = request.targets(Target::builder().key(key).set_values(Some(values)).build());
         }
         if let Some(group) = self.log_group {
             let config = CloudWatchOutputConfig::builder()
@@ -126,12 +126,12 @@ impl Order<'_> {
 
 impl StepTarget {
     /// As the service takes it.
-    fn filters(&self, names: &RunNames) -> Vec<(String, String)> {
-        let run = (format!("tag:{TAG_RUN}"), names.run().to_string());
+    fn filters(&self, names: &RunNames) -> Vec<(String, Vec<String>)> {
+        let run = (format!("tag:{TAG_RUN}"), vec![names.run().to_string()]);
         match self {
             Self::All => vec![run],
-            Self::Group(group) => vec![run, (format!("tag:{TAG_GROUP}"), group.name().to_owned())],
-            Self::Host(instance) => vec![("InstanceIds".to_owned(), instance.clone())],
+            Self::Group(group) => vec![run, (format!("tag:{TAG_GROUP}"), vec![group.name().to_owned()])],
+            Self::Hosts(instances) => vec![("InstanceIds".to_owned(), instances.clone())],
         }
     }
 }

@@ -29,8 +29,8 @@ pub enum StepTarget {
     All,
     /// All of a group.
     Group(Group),
-    /// One, by the id of its instance.
-    Host(String),
+    /// Some, fifty at most, by the ids of their instances.
+    Hosts(Vec<String>),
 }
 
 /// Does `step` on those of `hosts` (all hosts of the run) that `target` means. `cancel` ends it early.
@@ -266,7 +266,7 @@ impl StepTarget {
         match self {
             Self::All => true,
             Self::Group(group) => host.group == *group,
-            Self::Host(instance) => host.instance == *instance,
+            Self::Hosts(instances) => instances.contains(&host.instance),
         }
     }
 }

@@ -115,7 +115,7 @@ async fn a_step_for_a_group_or_a_host_is_for_no_other() {
                    {"Key": "tag:netbench-group", "Values": ["client"]}]),
             2,
         ),
-        (StepTarget::Host("i-2".into()), json!([{"Key": "InstanceIds", "Values": ["i-2"]}]), 1),
+        (StepTarget::Hosts(vec!["i-2".into()]), json!([{"Key": "InstanceIds", "Values": ["i-2"]}]), 1),
     ];
     for (target, expected, count) in targets {
         let service = FakeService::start(move |request| match request.operation.as_str() {

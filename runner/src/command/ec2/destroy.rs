@@ -6,12 +6,13 @@ use crate::command::CommandError;
 use clap::Args;
 use ec2::infrastructure::{self, InfrastructureError};
 use ec2::inventory::{self, Found};
-use ec2::names::{RunNames, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
+use ec2::names::{RunNames, TAG_BUCKET, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
 use ec2::teardown;
 use jiff::Timestamp;
 use russula_proto::RunId;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The exit code when something is left.
@@ -95,7 +96,7 @@ impl Collect {
         let now = Timestamp::now();
         let mut code = ExitCode::SUCCESS;
         for (run, found) in &runs {
-            if !is_due(found, now, self.older_than) {
+            if !is_due(run, found, now, self.older_than) {
                 let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
                 continue;
             }
@@ -108,21 +109,33 @@ impl Collect {
     }
 }
 
-/// Whether a run may be removed: its time limit has passed, or it was begun long ago. Of one that says neither, only
-/// files are left, which the bucket lets expire.
-fn is_due(found: &Found, now: Timestamp, older_than: Option<Duration>) -> bool {
+/// Longest time limit that hosts can have.
+const LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether a run may be removed: its time limit has passed, or it was begun long ago. What has no tags, such as a key
+/// that is the last thing of a run, is as old as the run's name says.
+fn is_due(run: &str, found: &Found, now: Timestamp, older_than: Option<Duration>) -> bool {
     let time = |key: &str| found.tags.get(key).and_then(|time| time.parse::<Timestamp>().ok());
-    let has_expired = time(TAG_EXPIRES).is_some_and(|expires| expires <= now);
-    let age = time(TAG_CREATED).and_then(|created| Duration::try_from(now.duration_since(created)).ok());
-    has_expired || age.zip(older_than).is_some_and(|(age, limit)| age >= limit)
+    let created = time(TAG_CREATED).or_else(|| begun_of(run));
+    let expires = time(TAG_EXPIRES).or_else(|| created?.checked_add(LIFE_MAX).ok());
+    let age = created.and_then(|created| Duration::try_from(now.duration_since(created)).ok());
+    expires.is_some_and(|expires| expires <= now)
+        || age.zip(older_than).is_some_and(|(age, limit)| age >= limit)
+}
+
+/// When a run was begun, from a name such as `20261122-225500-1a2b`.
+fn begun_of(run: &str) -> Option<Timestamp> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", run.get(..15)?).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Where files of runs are: a run can be destroyed without, but then nobody knows whether they are gone.
+#[derive(Clone)]
 enum Bucket {
     Known(String),
     /// There is no stack, which has gone with its bucket or was never there.
     None,
-    Unknown(InfrastructureError),
+    Unknown(Arc<InfrastructureError>),
 }
 
 impl Bucket {
@@ -134,7 +147,7 @@ impl Bucket {
                 if matches!(error, InfrastructureError::NoStack { .. }) {
                     Self::None
                 } else {
-                    Self::Unknown(error)
+                    Self::Unknown(Arc::new(error))
                 }
             }
         }
@@ -149,12 +162,21 @@ impl Bucket {
 }
 
 fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
+    let account = &session.account;
+    let there = session.runtime.block_on(inventory::find(account, Some(run.as_str()), bucket.name()));
+    // Where the run's files are is said by what there is of it; the stack may be another one.
+    let tagged = there.as_ref().ok().and_then(|runs| runs.get(run.as_str())?.tags.get(TAG_BUCKET).cloned());
+    let bucket = &tagged.map_or_else(|| bucket.clone(), Bucket::Known);
+    let place = format!("account {}, region {}", session.caller.account, account.region);
+    if there.is_ok_and(|runs| runs.is_empty()) {
+        // It may be a wrong name or a wrong place.
+        let _ = writeln!(std::io::stderr(), "nothing of a run {run} is found in {place}");
+    }
     let names = RunNames::new(run);
     let teardown = teardown::Teardown {
         account: &session.account,
         names: &names,
         bucket: bucket.name(),
-        is_in_doubt: false,
         with_report: true,
     };
     let mut stderr = std::io::stderr();
@@ -166,7 +188,7 @@ fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
         left.errors.push(format!("files of the run may be in the bucket, which is not known: {error}"));
     }
     if left.is_nothing() {
-        println!("nothing is left of run {}", names.run());
+        println!("nothing is left of run {} in {place}", names.run());
         return ExitCode::SUCCESS;
     }
     for what in left.describe() {
@@ -189,10 +211,15 @@ mod tests {
             ..Found::default()
         };
         let hours = |hours: u64| Some(Duration::from_secs(3600 * hours));
-        assert!(is_due(&found("2026-11-22T11:59:59Z"), now, None));
-        assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, None));
-        assert!(!is_due(&found("2026-11-22T12:00:01Z"), now, hours(3)));
-        assert!(is_due(&found("2026-11-22T12:00:01Z"), now, hours(1)));
-        assert!(!is_due(&Found::default(), now, hours(1)), "nobody knows how old it is");
+        let is_due = |found: &Found, older_than| is_due("20261122-090000-1a2b", found, now, older_than);
+        assert!(is_due(&found("2026-11-22T11:59:59Z"), None));
+        assert!(!is_due(&found("2026-11-22T12:00:01Z"), None));
+        assert!(!is_due(&found("2026-11-22T12:00:01Z"), hours(3)));
+        assert!(is_due(&found("2026-11-22T12:00:01Z"), hours(1)));
+        // Without tags, the name says when it was begun.
+        let untagged = Found::default();
+        assert!(is_due(&untagged, hours(2)) && !is_due(&untagged, hours(4)) && !is_due(&untagged, None));
+        assert!(super::is_due("20261101-090000-1a2b", &untagged, now, None));
+        assert!(!super::is_due("somebody's", &untagged, now, hours(1)), "nobody knows how old it is");
     }
 }

@@ -9,7 +9,7 @@ use ec2::infrastructure::{self, Infrastructure};
 use ec2::launch::{Settings, may_launch};
 use ec2::plan::{Account, Architecture, GroupRequest, LaunchPlan, Request};
 use ec2::{lookup, public_address};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// What a run will create, and with what.
@@ -107,10 +107,10 @@ impl Ec2Run {
                 "{}/32",
                 public_address::find().await.map_err(|error| CommandError::Input(error.to_string()))?
             )],
-            given => given.to_vec(),
+            given => each_once(given),
         };
         let (images, own_images) = self.images(session, plan).await?;
-        let (key_pair, ssh_cidrs) = (self.key_pair.clone(), self.ssh_cidr.clone());
+        let (key_pair, ssh_cidrs) = (self.key_pair.clone(), each_once(&self.ssh_cidr));
         Ok((Settings { images, key_pair, control_cidrs, ssh_cidrs }, own_images))
     }
 
@@ -144,6 +144,11 @@ impl Ec2Run {
         }
         Ok((images, given.into_keys().collect()))
     }
+}
+
+/// The service refuses a block that is named twice.
+fn each_once(blocks: &[String]) -> Vec<String> {
+    BTreeSet::from_iter(blocks).into_iter().cloned().collect()
 }
 
 impl Planned {

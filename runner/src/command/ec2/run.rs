@@ -15,14 +15,15 @@ use backends::hosts::Hosts;
 use backends::key_file;
 use backends::scenario::Scenario;
 use ec2::artifacts::Artifact;
-use ec2::cloud::{self, CloudHosts, CloudParts, News, Preparation, ProvisionError};
+use ec2::cloud::{self, CloudHosts, CloudParts};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
 use ec2::launch::{CONTROL_PORT, Launch, Settings, read_key};
 use ec2::names::RunNames;
 use ec2::plan::LaunchPlan;
+use ec2::provision::{News, Preparation, ProvisionError, provision};
 use ec2::steps::ScriptContext;
-use ec2::tags::Tags;
+use ec2::tags::{self, Tags};
 use jiff::Timestamp;
 use russula_proto::{CoordinatorLimits, Key};
 use serde_json::json;
@@ -162,7 +163,7 @@ impl Ec2Run {
         let Files { artifacts, supplies: Supplies { built, builds, .. }, on_hosts } = files;
         let context = self.context(&session, &planned.infrastructure.bucket, &names, plan, &on_hosts);
         let preparation = Preparation { artifacts, built, builds, context: context.clone(), ttl: self.ttl };
-        let tags = self.tags(&session, &names);
+        let tags = self.tags(&session, &names, &planned.infrastructure.bucket);
         let Planned { infrastructure, plan: launch_plan, settings, .. } = planned;
         // From here on, whatever is created is given back when these are dropped.
         let mut hosts = CloudHosts::new(CloudParts {
@@ -191,14 +192,15 @@ impl Ec2Run {
         run::run(plan, &mut hosts as &mut dyn Hosts, directory, progress, interrupts, Beginning::New)
     }
 
-    fn tags(&self, session: &Session, names: &RunNames) -> Tags {
+    fn tags(&self, session: &Session, names: &RunNames, bucket: &str) -> Tags {
         let now = Timestamp::now();
         Tags {
             run: names.run().to_string(),
-            owner: session.caller.arn.clone(),
+            owner: tags::value_of(&session.caller.arn),
             created: now.to_string(),
             expires: now.saturating_add(self.ttl).unwrap_or(now).to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            bucket: bucket.to_owned(),
         }
     }
 
@@ -272,7 +274,7 @@ impl Part<'_> {
         };
         Ok(parts.runtime.block_on(async {
             let interrupted = cloud::readable(parts.impatience.as_ref());
-            cloud::provision(&launch, &self.plan.key, preparation, &mut tell, interrupted).await
+            provision(&launch, &self.plan.key, preparation, &mut tell, interrupted).await
         })?)
     }
 }

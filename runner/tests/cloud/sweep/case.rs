@@ -55,6 +55,8 @@ pub(super) enum Ended {
     Resumed,
     /// It was killed and destroyed.
     Destroyed,
+    /// It was killed when all was given back.
+    OverAlready,
     /// It was killed before there was anything.
     BeforeAnything,
     /// This run made fewer of these calls than the one that was counted.

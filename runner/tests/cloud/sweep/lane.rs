@@ -149,6 +149,8 @@ impl Lane {
         match end.code {
             Some(0) => Ok(Ended::Resumed),
             Some(2) if end.stderr.contains(&format!("runner ec2 destroy {run}")) => self.destroy(directory),
+            // Its hosts were given back, and it was about to copy its report.
+            Some(2) if end.stderr.contains("is over already") => Ok(Ended::OverAlready),
             code => Err(format!("resume ends with {code:?}: {}", end.stderr)),
         }
     }

@@ -11,12 +11,13 @@ pub(super) struct Table {
     failed: Vec<String>,
 }
 
-const COLUMNS: [(&str, Ended); 7] = [
+const COLUMNS: [(&str, Ended); 8] = [
     ("well", Ended::Well),
     ("named error", Ended::Named),
     ("interrupted", Ended::Interrupted),
     ("resumed", Ended::Resumed),
     ("destroyed", Ended::Destroyed),
+    ("over already", Ended::OverAlready),
     ("before anything", Ended::BeforeAnything),
     ("not reached", Ended::NotReached),
 ];
