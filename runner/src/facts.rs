@@ -23,7 +23,7 @@ const DIRECTORY: &str = "facts";
 /// What the orchestrator knows about a host.
 const ORCHESTRATOR_FILE: &str = "orchestrator.tsv";
 
-/// The source of the facts in [`ORCHESTRATOR_FILE`].
+/// The source of the facts in `orchestrator.tsv`.
 pub const ORCHESTRATOR: &str = "orchestrator";
 
 /// Most hosts whose facts are read.

@@ -9,7 +9,7 @@ pub use pace::{DeadlinePassed, Pace};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use capacity::CapacityIsAnAnswer;
 use std::time::Duration;
@@ -100,19 +100,24 @@ impl Account {
         }
         let config = loader.load().await;
         let region = config.region().ok_or(AccountError::NoRegion)?.to_string();
-        let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_classifier(CapacityIsAnAnswer);
-        Ok(Self {
+        Ok(Self::of(&config, region, options.poll_interval))
+    }
+
+    /// Clients by `config`.
+    pub(crate) fn of(config: &SdkConfig, region: String, poll_interval: Duration) -> Self {
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).retry_classifier(CapacityIsAnAnswer);
+        Self {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
-            ssm: aws_sdk_ssm::Client::new(&config),
-            s3: aws_sdk_s3::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
-            quotas: aws_sdk_servicequotas::Client::new(&config),
-            sts: aws_sdk_sts::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(config),
+            s3: aws_sdk_s3::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
+            cloudformation: aws_sdk_cloudformation::Client::new(config),
+            quotas: aws_sdk_servicequotas::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
             credentials: config.credentials_provider(),
             region,
-            poll_interval: options.poll_interval,
-        })
+            poll_interval,
+        }
     }
 
     /// Who we are; to be asked first, since it tells missing and wrong credentials from everything else.

@@ -121,18 +121,7 @@ fn account(address: SocketAddr) -> Account {
             "nobody", "nothing", None, None, "test",
         )))
         .build();
-    Account {
-        ec2: aws_sdk_ec2::Client::new(&config),
-        ssm: aws_sdk_ssm::Client::new(&config),
-        s3: aws_sdk_s3::Client::new(&config),
-        iam: aws_sdk_iam::Client::new(&config),
-        cloudformation: aws_sdk_cloudformation::Client::new(&config),
-        quotas: aws_sdk_servicequotas::Client::new(&config),
-        sts: aws_sdk_sts::Client::new(&config),
-        credentials: config.credentials_provider(),
-        region: "eu-north-1".to_owned(),
-        poll_interval: Duration::from_millis(1),
-    }
+    Account::of(&config, "eu-north-1".to_owned(), Duration::from_millis(1))
 }
 
 fn read(stream: &TcpStream) -> Option<Asked> {

@@ -97,18 +97,7 @@ impl FakeService {
             .endpoint_url(format!("http://{}", self.address))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
-        Account {
-            ec2: aws_sdk_ec2::Client::new(&config),
-            ssm: aws_sdk_ssm::Client::new(&config),
-            s3: aws_sdk_s3::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
-            quotas: aws_sdk_servicequotas::Client::new(&config),
-            sts: aws_sdk_sts::Client::new(&config),
-            credentials: config.credentials_provider(),
-            region: "us-east-1".into(),
-            poll_interval: Duration::from_millis(10),
-        }
+        Account::of(&config, "us-east-1".to_owned(), Duration::from_millis(10))
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
