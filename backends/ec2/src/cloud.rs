@@ -4,7 +4,7 @@ use crate::api::Account;
 use crate::artifacts;
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
 use crate::steps::{self, ScriptContext, Step, StepError, StepTarget};
@@ -146,12 +146,7 @@ impl CloudHosts {
         }
         let parts = &self.parts;
         note(&parts.run_directory, &Entry::GivingBack);
-        let left = parts.runtime.block_on(give_back(
-            &parts.account,
-            &parts.context.names,
-            &parts.infrastructure.bucket,
-            parts.impatience.as_ref(),
-        ));
+        let left = parts.runtime.block_on(give_back(parts));
         if left.is_nothing() {
             note_gone(&parts.run_directory);
             return vec![];
@@ -165,12 +160,15 @@ impl CloudHosts {
 }
 
 /// Removes everything of a run, unless the user loses patience.
-async fn give_back(account: &Account, names: &RunNames, bucket: &str, impatience: Option<&OwnedFd>) -> Left {
-    let teardown = Teardown { account, names, bucket: Some(bucket), with_report: false };
+async fn give_back(parts: &CloudParts) -> Left {
+    let CloudParts { account, infrastructure, context, run_directory, impatience, .. } = parts;
+    let (names, bucket) = (&context.names, Some(infrastructure.bucket.as_str()));
+    let known = Known::read(run_directory);
+    let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
     let mut say = |what: &str| tracing::info!("{what}");
     tokio::select! {
         left = teardown.run(&mut say) => left,
-        () = readable(impatience) => {
+        () = readable(impatience.as_ref()) => {
             let mut left = Left::default();
             match teardown.terminate().await {
                 Ok(found) => left.found = found,
@@ -300,7 +298,8 @@ impl Hosts for CloudHosts {
         note(&parts.run_directory, &Entry::GivingBack);
         let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
         let account = &parts.account;
-        let teardown = Teardown { account, names, bucket, with_report: false };
+        let known = Known::read(&parts.run_directory);
+        let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
         let mut left = match parts.runtime.block_on(teardown.terminate()) {
             Ok(found) => found.describe(),
             Err(error) => vec![error.to_string()],

@@ -6,6 +6,9 @@ use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Tag, Volume, Volum
 use aws_sdk_ssm::types::{ParameterMetadata, ParameterStringFilter};
 use std::collections::BTreeMap;
 
+/// Most values of one filter.
+const VALUES_MAX: usize = 200;
+
 /// Most answers of one page, as the services have it.
 const PAGE: i32 = 1000;
 
@@ -55,11 +58,28 @@ impl Found {
 /// # Errors
 /// If the service cannot be asked.
 pub async fn instances(account: &Account, run: Option<&str>) -> Result<Vec<Instance>, ApiError> {
-    let (operation, what) = ("DescribeInstances", what_of(run));
+    instances_by(account, filter(run), &what_of(run)).await
+}
+
+/// Those of the instances `ids` that exist, whatever tags they bear.
+///
+/// # Errors
+/// If the service cannot be asked.
+pub(crate) async fn instances_of(account: &Account, ids: &[String]) -> Result<Vec<Instance>, ApiError> {
+    let mut instances = Vec::new();
+    for ids in ids.chunks(VALUES_MAX) {
+        // A filter, unlike a list of ids, does not mind one that is unknown.
+        let filter = Filter::builder().name("instance-id").set_values(Some(ids.to_vec())).build();
+        instances.extend(instances_by(account, filter, &ids.join(", ")).await?);
+    }
+    Ok(instances)
+}
+
+async fn instances_by(account: &Account, filter: Filter, what: &str) -> Result<Vec<Instance>, ApiError> {
     let (mut instances, mut next) = (Vec::new(), None);
     loop {
-        let request = account.ec2.describe_instances().filters(filter(run)).max_results(PAGE);
-        let page = call(operation, &what, request.set_next_token(next).send()).await?;
+        let request = account.ec2.describe_instances().filters(filter.clone()).max_results(PAGE);
+        let page = call("DescribeInstances", what, request.set_next_token(next).send()).await?;
         let reservations = page.reservations.unwrap_or_default();
         instances.extend(reservations.into_iter().flat_map(|found| found.instances.unwrap_or_default()));
         next = page.next_token.filter(|token| !token.is_empty());

@@ -6,6 +6,7 @@
 use crate::hosts::CloudHost;
 use crate::names::RunNames;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -141,6 +142,42 @@ impl Journal {
     }
 }
 
+/// What a journal knows of that can be found without its tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Hosts, by id.
+    pub instances: BTreeSet<String>,
+    /// Security groups, by id.
+    pub security_groups: BTreeSet<String>,
+    /// Placement groups, by name. They may not have come into being.
+    pub placement_groups: BTreeSet<String>,
+}
+
+impl Known {
+    /// What the journal in a run directory knows; nothing if there is none.
+    pub fn read(directory: &Path) -> Self {
+        let mut known = Self::default();
+        for entry in read(directory).unwrap_or_default() {
+            match entry {
+                Entry::Intent { kind: ResourceKind::PlacementGroup, name } => {
+                    known.placement_groups.insert(name);
+                }
+                Entry::Created { kind: ResourceKind::Instances, ids, .. } => known.instances.extend(ids),
+                Entry::Created { kind: ResourceKind::SecurityGroup, ids, .. } => {
+                    known.security_groups.extend(ids);
+                }
+                Entry::Created { .. }
+                | Entry::Intent { .. }
+                | Entry::Run { .. }
+                | Entry::Hosts { .. }
+                | Entry::GivingBack
+                | Entry::Gone => {}
+            }
+        }
+        known
+    }
+}
+
 /// The lines of a journal, as far as they are whole: the last one may have been cut by a crash, and what it would have
 /// told was not done.
 ///
@@ -169,6 +206,25 @@ mod tests {
             Entry::Created { kind, name: "netbench-r".to_owned(), ids: vec!["sg-1".to_owned()] },
         ];
         assert_eq!(read(directory.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_created_is_known_without_its_tags() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Known::read(directory.path()), Known::default());
+        let journal = Journal::open(directory.path()).unwrap();
+        journal.intend(ResourceKind::SecurityGroup, "netbench-r").unwrap();
+        journal.created(ResourceKind::SecurityGroup, "netbench-r", &["sg-1".to_owned()]).unwrap();
+        journal.intend(ResourceKind::PlacementGroup, "netbench-r-cluster-a").unwrap();
+        journal.intend(ResourceKind::Instances, "token").unwrap();
+        journal.created(ResourceKind::Instances, "token", &["i-1".to_owned(), "i-2".to_owned()]).unwrap();
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let expected = Known {
+            instances: set(&["i-1", "i-2"]),
+            security_groups: set(&["sg-1"]),
+            placement_groups: set(&["netbench-r-cluster-a"]),
+        };
+        assert_eq!(Known::read(directory.path()), expected);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 
 use crate::api::{Account, ApiError, Cause, Pace, call};
 use crate::inventory::{self, Found};
+use crate::journal::Known;
 use crate::names::RunNames;
-use aws_sdk_ec2::types::{Volume, VolumeState};
+use aws_sdk_ec2::types::{Instance, Volume, VolumeState};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
@@ -41,6 +42,8 @@ pub struct Teardown<'a> {
     pub bucket: Option<&'a str>,
     /// Whether the copy of the report goes as well.
     pub with_report: bool,
+    /// What the run's journal knows, if it is here: what was created a moment ago may not be found by its tags yet.
+    pub known: &'a Known,
 }
 
 /// What a teardown has come to.
@@ -142,7 +145,11 @@ impl Teardown<'_> {
 
     /// Terminates the hosts that are not terminating yet; returns all that are not terminated.
     async fn terminate_hosts(&self) -> Result<Vec<String>, ApiError> {
-        let instances = inventory::instances(self.account, Some(self.names.run().as_str())).await?;
+        let mut instances = inventory::instances(self.account, Some(self.names.run().as_str())).await?;
+        let found: BTreeSet<&str> = instances.iter().filter_map(Instance::instance_id).collect();
+        let missing = self.known.instances.iter().filter(|id| !found.contains(id.as_str()));
+        let missing: Vec<String> = missing.cloned().collect();
+        instances.extend(inventory::instances_of(self.account, &missing).await?);
         let left: Vec<(String, String)> = instances.iter().filter_map(inventory::still_there).collect();
         let there = left.iter().filter(|(_, state)| state != "shutting-down").map(|(id, _)| id.clone());
         let there: Vec<String> = there.collect();
@@ -159,13 +166,16 @@ impl Teardown<'_> {
             Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
             Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
         };
-        match found {
-            Ok(found) => {
-                let removals = found.iter().map(|(id, _)| self.remove(kind, id, limit));
-                join_all(removals).await.into_iter().filter_map(Result::err).collect()
-            }
-            Err(error) => vec![error.to_string()],
-        }
+        // Whatever cannot be found by its tags may be known.
+        let (found, error) =
+            found.map_or_else(|error| (vec![], Some(error.to_string())), |found| (found, None));
+        let known = match kind {
+            Kind::SecurityGroup => &self.known.security_groups,
+            Kind::PlacementGroup => &self.known.placement_groups,
+        };
+        let all: BTreeSet<&String> = found.iter().map(|(id, _)| id).chain(known).collect();
+        let removals = all.into_iter().map(|id| self.remove(kind, id, limit));
+        error.into_iter().chain(join_all(removals).await.into_iter().filter_map(Result::err)).collect()
     }
 
     /// Removes one thing; what still uses it may need a moment to let it go, `limit` at most.
@@ -317,5 +327,57 @@ fn is_passing(cause: Cause) -> bool {
         | Cause::Invalid
         | Cause::DryRun
         | Cause::Other => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::fake_service::{FakeService, Reply};
+
+    /// A service that finds nothing by tags, although one host runs until it is terminated.
+    #[tokio::test]
+    async fn what_is_not_found_by_its_tags_is_known_from_the_journal() {
+        let mut state = "running";
+        let service = FakeService::start(move |request| {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let Some(action) = body.split('&').find_map(|pair| pair.strip_prefix("Action=")) else {
+                return Reply::json(serde_json::json!({}));
+            };
+            if action == "TerminateInstances" {
+                state = "terminated";
+            }
+            let host = if action == "DescribeInstances" && body.contains("=instance-id&") {
+                format!(
+                    "<reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>\
+                     <instanceState><name>{state}</name></instanceState></item></instancesSet></item></reservationSet>"
+                )
+            } else {
+                String::new()
+            };
+            Reply::xml(200, &format!("<{action}Response>{host}</{action}Response>"))
+        });
+        let names = RunNames::new("20261123-041500-1a2b".parse().unwrap());
+        let set = |name: &str| BTreeSet::from([name.to_owned()]);
+        let known = Known {
+            instances: set("i-1"),
+            security_groups: set("sg-1"),
+            placement_groups: set("netbench-group"),
+        };
+        let account = service.account();
+        let teardown =
+            Teardown { account: &account, names: &names, bucket: None, with_report: false, known: &known };
+        let left = teardown.run(&mut |_| {}).await;
+        assert!(left.is_nothing(), "{left:?}");
+        let asked = service.requests();
+        let asked: Vec<_> = asked.iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
+        for (action, what) in [
+            ("TerminateInstances", "InstanceId.1=i-1"),
+            ("DeleteSecurityGroup", "GroupId=sg-1"),
+            ("DeletePlacementGroup", "GroupName=netbench-group"),
+        ] {
+            let is_it = |body: &&std::borrow::Cow<'_, str>| body.contains(action) && body.contains(what);
+            assert_eq!(asked.iter().filter(is_it).count(), 1, "{action}: {asked:#?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::command::CommandError;
 use clap::Args;
 use ec2::infrastructure::{self, InfrastructureError};
 use ec2::inventory::{self, Found};
+use ec2::journal::Known;
 use ec2::names::{RunNames, TAG_BUCKET, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
 use ec2::teardown;
 use jiff::Timestamp;
@@ -178,6 +179,8 @@ fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
         names: &names,
         bucket: bucket.name(),
         with_report: true,
+        // From any machine: there may be no journal.
+        known: &Known::default(),
     };
     let mut stderr = std::io::stderr();
     let mut say = |what: &str| {
