@@ -51,7 +51,7 @@ fn the_number_of_calls_does_not_grow_with_the_number_of_hosts() {
 
 /// 200 workers would be too much for a small machine: the run ends after the first step, with its hosts given back.
 #[test]
-#[ignore = "about two minutes on a small machine: 200 hosts"]
+#[ignore = "half a minute on a small machine: 200 hosts"]
 fn calls_for_200_hosts() {
     let bench = Bench::quick();
     let counted = [2, 20, 200].map(|hosts| count(&bench, hosts, true));
