@@ -120,26 +120,14 @@ impl Bench {
         let (scenario, image) = (scenario.to_str().expect("a path of text"), self.image());
         let mut args = vec!["ec2", "--scenario", scenario, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
         args.extend(["--instance-type", "c6i.large", "--timeout", "60s"]);
-        let worker = self.worker();
         if !more.contains(&"--worker") {
-            args.extend(["--worker", &worker]);
+            args.extend(["--worker", worker()]);
         }
         args.extend(more);
         let mut command = self.command(&args);
         let log = fs::File::create(self.path("run.stderr")).expect("created");
         let child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         Running { child, log: self.path("run.stderr") }
-    }
-
-    /// This program without what only a debugger needs: every host gets it over HTTP from a service in Python.
-    fn worker(&self) -> String {
-        let path = self.path("worker");
-        if !path.exists() {
-            let mut strip = Command::new("strip");
-            strip.arg("-o").arg(&path).arg(env!("CARGO_BIN_EXE_runner"));
-            assert!(strip.status().expect("binutils are installed").success());
-        }
-        path.to_str().expect("a path of text").to_owned()
     }
 
     /// The image that runs here: the C library of this machine is the one that counts.
@@ -177,21 +165,17 @@ pub(crate) fn scenario_file(name: &str) -> String {
     file.to_str().expect("a path of text").to_owned()
 }
 
-/// The program without what only a debugger needs: hundreds of hosts are to have it.
-pub(crate) fn worker() -> &'static Path {
-    static WORKER: OnceLock<PathBuf> = OnceLock::new();
+/// This program without what only a debugger needs: every host gets it over HTTP from a service in Python.
+pub(crate) fn worker() -> &'static str {
+    static WORKER: OnceLock<String> = OnceLock::new();
     WORKER.get_or_init(|| {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_runner"));
         let small = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runner-without-symbols");
-        let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-        if modified(&small) >= modified(&program) {
-            return small;
-        }
-        // Another process may use the one that is there.
+        // Tests of another process may use the one that is there.
         let new = small.with_extension(std::process::id().to_string());
-        let stripped = Command::new("strip").arg("-o").arg(&new).arg(&program).status();
-        let stripped = stripped.is_ok_and(|status| status.success());
-        if stripped && fs::rename(&new, &small).is_ok() { small } else { program }
+        let stripped = Command::new("strip").arg("-o").arg(&new).arg(env!("CARGO_BIN_EXE_runner")).status();
+        assert!(stripped.expect("binutils are installed").success());
+        fs::rename(&new, &small).expect("renamed");
+        small.into_os_string().into_string().expect("a path of text")
     })
 }
 

@@ -1,5 +1,6 @@
 //! A fault at every call that a run makes, one at a time, and a killed orchestrator after every call: never a leak,
-//! never a hang, always an error that names the operation and the resource.
+//! never a hang, always an error that names the operation and the resource. The same for the calls of its hosts, and
+//! for those of `destroy` and `resume` of a run whose orchestrator was killed.
 //!
 //! The plain test command tries a few of these cases, some always and some by `SIM_SEED`. All of them:
 //!
@@ -7,31 +8,33 @@
 //! cargo test -p runner --test cloud -- --ignored --nocapture sweep
 //! ```
 //!
-//! `SWEEP_CASES="ec2:RunInstances/3/throttle ..."` tries these only, `SWEEP_FIRST=3` the first three calls of each
-//! operation. `SWEEP_LANES` says how many runs there are at a time, each in a cloud of its own.
+//! `SWEEP_CASES="run/ec2:RunInstances/3/throttle ..."` tries these only, `SWEEP_CALLERS="host resume"` what these call,
+//! `SWEEP_FIRST=3` the first three calls of each operation. `SWEEP_LANES` says how many runs there are at a time, each in a cloud of its own.
 
 mod case;
 mod lane;
 mod table;
 
-use case::{Case, Fault};
-use lane::Lane;
-use std::collections::BTreeMap;
+use case::{Caller, Case, Fault};
+use lane::{Lane, Site};
 use std::sync::Mutex;
 use std::time::Instant;
-use table::Table;
+use table::{Table, label};
 
 /// Cases that are tried every time: what creates, what could come late, what costs money as long as it stays.
-const ALWAYS: [&str; 9] = [
-    "ec2:RunInstances/3/lost_reply",
-    "ec2:RunInstances/4/kill_destroy",
-    "ec2:RunInstances/4/interrupt",
-    "ec2:CreateSecurityGroup/1/interrupt",
-    "ec2:TerminateInstances/1/error",
-    "ec2:TerminateInstances/1/kill_resume",
-    "ssm:SendCommand/4/kill_resume",
-    "s3:PutObject/1/error",
-    "s3:GetObject/3/kill_resume",
+const ALWAYS: [&str; 12] = [
+    "run/ec2:RunInstances/3/lost_reply",
+    "run/ec2:RunInstances/4/kill_destroy",
+    "run/ec2:RunInstances/4/interrupt",
+    "run/ec2:CreateSecurityGroup/1/interrupt",
+    "run/ec2:TerminateInstances/1/error",
+    "run/ec2:TerminateInstances/1/kill_resume",
+    "run/ssm:SendCommand/4/kill_resume",
+    "run/s3:PutObject/1/error",
+    "run/s3:GetObject/3/kill_resume",
+    "host/s3:GetObject/1/error",
+    "destroy/ec2:TerminateInstances/1/interrupt",
+    "resume/ssm:SendCommand/1/kill_resume",
 ];
 
 /// And so many by the seed.
@@ -40,7 +43,7 @@ const DRAWN: usize = 3;
 #[test]
 fn a_fault_at_a_few_calls_leaves_nothing_and_is_named() {
     let mut lane = Lane::new();
-    let sites = lane.sites();
+    let sites = lane.sites(&Caller::ALL);
     let mut cases: Vec<Case> = ALWAYS.iter().map(|case| case.parse().expect("a case")).collect();
     let all = all_cases(&sites);
     let mut seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -55,27 +58,33 @@ fn a_fault_at_a_few_calls_leaves_nothing_and_is_named() {
 #[ignore = "many minutes: a fault at every call of a run"]
 fn sweep() {
     let mut lane = Lane::new();
-    let sites = lane.sites();
-    for (operation, count) in &sites {
-        eprintln!("{count:4} {operation}");
-    }
     let cases = match std::env::var("SWEEP_CASES") {
-        Ok(text) => text.split_whitespace().map(|case| case.parse().expect("operation/nth/fault")).collect(),
-        Err(_) => all_cases(&sites),
+        Ok(text) => text.split_whitespace().map(|case| case.parse().expect("a case")).collect(),
+        Err(_) => {
+            let names = std::env::var("SWEEP_CALLERS").unwrap_or_default();
+            let is_wanted = |caller: &Caller| names.is_empty() || names.contains(caller.name());
+            let callers: Vec<Caller> = Caller::ALL.into_iter().filter(is_wanted).collect();
+            let sites = lane.sites(&callers);
+            for site in &sites {
+                eprintln!("{:4} {}", site.calls, label(site.caller, &site.operation));
+            }
+            all_cases(&sites)
+        }
     };
     try_all(&cases, lane);
 }
 
-/// Every call of a run with every fault.
-fn all_cases(sites: &BTreeMap<String, u64>) -> Vec<Case> {
+/// Every call with every fault.
+fn all_cases(sites: &[Site]) -> Vec<Case> {
     let first = std::env::var("SWEEP_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(u64::MAX);
-    let calls = sites.iter();
-    let calls = calls.flat_map(|(operation, &count)| (1..=count.min(first)).map(move |nth| (operation, nth)));
-    calls
-        .flat_map(|(operation, nth)| {
-            Fault::ALL.map(|fault| Case { operation: operation.clone(), nth, fault })
-        })
-        .collect()
+    let mut cases = vec![];
+    for Site { caller, operation, calls } in sites {
+        for nth in 1..=*(calls.min(&first)) {
+            let case = |fault| Case { caller: *caller, operation: operation.clone(), nth, fault };
+            cases.extend(Fault::ALL.map(case));
+        }
+    }
+    cases
 }
 
 /// Tries the cases, a few at a time, and tells what came of them.

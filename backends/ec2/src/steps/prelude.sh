@@ -44,7 +44,7 @@ fetch_file() {
         return
     fi
     if ! has_digest "$path" "$digest"; then
-        curl --fail --silent --show-error --retry 5 --retry-connrefused --connect-timeout 10 --max-time 240 \
+        curl --fail --silent --show-error --retry 4 --retry-all-errors --connect-timeout 10 --max-time 240 \
             --output "$path.new" --url "$url" || die "$path cannot be downloaded: curl ends with exit code $?"
         has_digest "$path.new" "$digest" || die "$path was downloaded with other bytes than digest $digest promises"
         mv "$path.new" "$path"

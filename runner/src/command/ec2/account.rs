@@ -2,9 +2,16 @@
 
 use super::options::AccountArgs;
 use crate::command::CommandError;
+use crate::run::{Interrupts, RunError};
 use ec2::api::{Account, AccountOptions, Caller};
+use ec2::cloud;
+use std::io::Write;
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
+
+/// See `runner --help`.
+const INTERRUPTED: u8 = 130;
 
 /// An account with who is asking, and the runtime of its connections.
 pub(super) struct Session {
@@ -18,7 +25,7 @@ impl Session {
     /// Finds the account, and asks it who we are.
     pub(super) fn open(args: &AccountArgs) -> Result<Self, CommandError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = Arc::new(runtime.map_err(crate::run::RunError::Control)?);
+        let runtime = Arc::new(runtime.map_err(RunError::Control)?);
         let options = AccountOptions {
             region: args.region.clone(),
             profile: args.profile.clone(),
@@ -32,4 +39,25 @@ impl Session {
         tracing::info!("account {} in {} as {}", caller.account, account.region, caller.arn);
         Ok(Self { runtime, account, caller })
     }
+
+    /// What comes of `work`; nothing if the user presses Ctrl-C first. It is then in the middle of something.
+    pub(super) fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<Option<T>, CommandError> {
+        let interrupts = Interrupts::new().map_err(RunError::Signals)?;
+        let signal = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
+        Ok(self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Some(done),
+                () = cloud::readable(Some(&signal)) => None,
+            }
+        }))
+    }
+}
+
+/// The exit code of what was interrupted, whose user is told `how` to go on.
+pub(super) fn interrupted(how: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "interrupted: {how}");
+    ExitCode::from(INTERRUPTED)
 }

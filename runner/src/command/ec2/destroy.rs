@@ -1,6 +1,6 @@
 //! `runner ec2 destroy`, `list` and `gc`: what exists of runs, found by tag, from any machine.
 
-use super::Session;
+use super::account::{Session, interrupted};
 use super::options::AccountArgs;
 use crate::command::CommandError;
 use clap::Args;
@@ -54,16 +54,22 @@ pub(super) struct Collect {
 impl Destroy {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = Bucket::find(&session, &self.account);
-        Ok(destroy(&session, &bucket, self.run))
+        let how = format!("`runner ec2 destroy {}` goes on from here", self.run);
+        let destroyed = session.unless_interrupted(async {
+            let bucket = Bucket::find(&session, &self.account).await;
+            destroy(&session, &bucket, self.run).await
+        })?;
+        Ok(destroyed.unwrap_or_else(|| interrupted(&how)))
     }
 }
 
 impl List {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = Bucket::find(&session, &self.account);
-        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.name()))?;
+        let runs = session.runtime.block_on(async {
+            let bucket = Bucket::find(&session, &self.account).await;
+            inventory::find(&session.account, None, bucket.name()).await
+        })?;
         let mut stdout = std::io::stdout().lock();
         // A closed stdout is the reader's wish.
         if self.json {
@@ -92,8 +98,13 @@ impl List {
 impl Collect {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.account)?;
-        let bucket = Bucket::find(&session, &self.account);
-        let runs = session.runtime.block_on(inventory::find(&session.account, None, bucket.name()))?;
+        let collected = session.unless_interrupted(self.collect(&session))?;
+        collected.unwrap_or_else(|| Ok(interrupted("`runner ec2 gc` goes on from here")))
+    }
+
+    async fn collect(&self, session: &Session) -> Result<ExitCode, CommandError> {
+        let bucket = Bucket::find(session, &self.account).await;
+        let runs = inventory::find(&session.account, None, bucket.name()).await?;
         let now = Timestamp::now();
         let mut code = ExitCode::SUCCESS;
         for (run, found) in &runs {
@@ -102,7 +113,7 @@ impl Collect {
                 continue;
             }
             let Ok(run) = run.parse::<RunId>() else { continue };
-            if destroy(&session, &bucket, run) != ExitCode::SUCCESS {
+            if destroy(session, &bucket, run).await != ExitCode::SUCCESS {
                 code = ExitCode::from(LEFT);
             }
         }
@@ -140,8 +151,8 @@ enum Bucket {
 }
 
 impl Bucket {
-    fn find(session: &Session, args: &AccountArgs) -> Self {
-        match session.runtime.block_on(infrastructure::find(&session.account, &args.stack)) {
+    async fn find(session: &Session, args: &AccountArgs) -> Self {
+        match infrastructure::find(&session.account, &args.stack).await {
             Ok(infrastructure) => Self::Known(infrastructure.bucket),
             Err(error) => {
                 tracing::warn!("the bucket is not known, so files of runs are not looked for: {error}");
@@ -162,9 +173,9 @@ impl Bucket {
     }
 }
 
-fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
+async fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
     let account = &session.account;
-    let there = session.runtime.block_on(inventory::find(account, Some(run.as_str()), bucket.name()));
+    let there = inventory::find(account, Some(run.as_str()), bucket.name()).await;
     // Where the run's files are is said by what there is of it; the stack may be another one.
     let tagged = there.as_ref().ok().and_then(|runs| runs.get(run.as_str())?.tags.get(TAG_BUCKET).cloned());
     let bucket = &tagged.map_or_else(|| bucket.clone(), Bucket::Known);
@@ -186,7 +197,7 @@ fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
     let mut say = |what: &str| {
         let _ = writeln!(std::io::stderr(), "{what}");
     };
-    let mut left = session.runtime.block_on(teardown.run(&mut say));
+    let mut left = teardown.run(&mut say).await;
     if let Bucket::Unknown(error) = bucket {
         left.errors.push(format!("files of the run may be in the bucket, which is not known: {error}"));
     }

@@ -1,6 +1,6 @@
 //! `runner ec2 setup` and `teardown`: what runs need, once for an account and region.
 
-use super::Session;
+use super::account::{Session, interrupted};
 use super::options::AccountArgs;
 use crate::command::CommandError;
 use clap::Args;
@@ -48,7 +48,13 @@ impl Setup {
             return Ok(ExitCode::from(2));
         }
         let mut say = say;
-        let created = session.runtime.block_on(stack::create(&session.account, name, &zones, &mut say))?;
+        let work = stack::create(&session.account, name, &zones, &mut say);
+        let Some(created) = session.unless_interrupted(work)? else {
+            return Ok(interrupted(
+                "the service may go on; `runner ec2 setup` waits for it, `teardown` removes it",
+            ));
+        };
+        let created = created?;
         println!("bucket:           {}", created.bucket);
         println!("instance profile: {}", created.instance_profile);
         let zones: Vec<&str> = created.subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
@@ -69,7 +75,11 @@ impl Teardown {
             return Ok(ExitCode::from(2));
         }
         let mut say = say;
-        session.runtime.block_on(stack::delete(&session.account, name, &mut say))?;
+        let Some(deleted) = session.unless_interrupted(stack::delete(&session.account, name, &mut say))?
+        else {
+            return Ok(interrupted("`runner ec2 teardown` goes on from here"));
+        };
+        deleted?;
         println!("the stack {name} is gone");
         Ok(ExitCode::SUCCESS)
     }

@@ -16,11 +16,25 @@ const SLOW_MS: u64 = 1_500;
 /// One fault at one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Case {
+    pub(super) caller: Caller,
     /// Such as `ec2:RunInstances`.
     pub(super) operation: String,
     /// Which of its calls, from 1.
     pub(super) nth: u64,
     pub(super) fault: Fault,
+}
+
+/// Who makes the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Caller {
+    /// The orchestrator of a run.
+    Run,
+    /// A host of a run.
+    Host,
+    /// `runner ec2 destroy` of a run whose orchestrator was killed.
+    Destroy,
+    /// `runner resume` of a run whose orchestrator was killed.
+    Resume,
 }
 
 /// What goes wrong.
@@ -61,6 +75,19 @@ pub(super) enum Ended {
     BeforeAnything,
     /// This run made fewer of these calls than the one that was counted.
     NotReached,
+}
+
+impl Caller {
+    pub(super) const ALL: [Self; 4] = [Self::Run, Self::Host, Self::Destroy, Self::Resume];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Host => "host",
+            Self::Destroy => "destroy",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 impl Fault {
@@ -111,6 +138,13 @@ impl Case {
         };
         fault["operation"] = json!(self.operation);
         fault["nth"] = json!(self.nth);
+        if self.caller == Caller::Host {
+            fault["origin"] = json!("host");
+            if self.fault == Fault::Interrupt {
+                // The cloud would carry it out although its host is gone by then.
+                fault["after"] = json!(true);
+            }
+        }
         fault
     }
 
@@ -121,7 +155,7 @@ impl Case {
         )
     }
 
-    /// Whether a run that ended with `code` after this fault has ended as it should.
+    /// Whether a program that ended with `code` after this fault has ended as it should.
     pub(super) fn judge(&self, code: Option<i32>, stderr: &str) -> Result<Ended, String> {
         match (code, self.fault) {
             (Some(0), _) => Ok(Ended::Well),
@@ -136,6 +170,9 @@ impl Case {
     }
 
     fn names_itself(&self, stderr: &str) -> Result<(), String> {
+        if self.caller == Caller::Host {
+            return names_a_step(stderr);
+        }
         let name = self.operation.split(':').nth(1).unwrap_or_default();
         let beginning = format!("{name} of ");
         let mut told = stderr.split(&beginning).skip(1);
@@ -152,9 +189,20 @@ impl Case {
     }
 }
 
+/// What fails on a host is told with its step, the host, and what the host itself was told.
+fn names_a_step(stderr: &str) -> Result<(), String> {
+    let told = stderr.split_once("error: step ").and_then(|(_, told)| told.split_once(" failed on "));
+    if !told.is_some_and(|(step, host)| !step.contains(' ') && host.contains("-0 (i-")) {
+        return Err("it does not name the step and the host".to_owned());
+    }
+    // Who fetches an address is told by curl.
+    let is_told_why = stderr.contains(REFUSAL) || stderr.contains("403");
+    if is_told_why { Ok(()) } else { Err("it does not say why".to_owned()) }
+}
+
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.operation, self.nth, self.fault.name())
+        write!(f, "{}/{}/{}/{}", self.caller.name(), self.operation, self.nth, self.fault.name())
     }
 }
 
@@ -162,12 +210,17 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.rsplitn(3, '/');
-        let (fault, nth, operation) = (parts.next(), parts.next(), parts.next());
-        let fault = Fault::ALL.into_iter().find(|known| Some(known.name()) == fault);
-        let nth = nth.and_then(|nth| nth.parse().ok());
-        let case = fault.zip(nth).zip(operation);
-        let case = case.map(|((fault, nth), operation)| Self { operation: operation.to_owned(), nth, fault });
-        case.ok_or_else(|| format!("{text}: expected OPERATION/NTH/FAULT, such as ec2:RunInstances/1/slow"))
+        let parts: Vec<&str> = text.split('/').collect();
+        let case = if let [caller, operation, nth, fault] = parts[..] {
+            let caller = Caller::ALL.into_iter().find(|known| known.name() == caller);
+            let fault = Fault::ALL.into_iter().find(|known| known.name() == fault);
+            let case = caller.zip(nth.parse().ok()).zip(fault);
+            case.map(|((caller, nth), fault)| Self { caller, operation: operation.to_owned(), nth, fault })
+        } else {
+            None
+        };
+        case.ok_or_else(|| {
+            format!("{text}: expected CALLER/OPERATION/NTH/FAULT, such as run/ec2:RunInstances/1/slow")
+        })
     }
 }

@@ -1,10 +1,9 @@
 //! A cloud in which runs are tried one after another.
 
-use super::case::{Case, Ended, Fault};
+use super::case::{Caller, Case, Ended, Fault};
 use crate::bench::{Bench, scenario_file, worker};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -23,6 +22,13 @@ pub(super) struct Lane {
     cases: u64,
 }
 
+/// An operation, and how often it is called where nothing goes wrong.
+pub(super) struct Site {
+    pub(super) caller: Caller,
+    pub(super) operation: String,
+    pub(super) calls: u64,
+}
+
 /// A process that has ended.
 struct End {
     code: Option<i32>,
@@ -35,27 +41,37 @@ impl Lane {
         let image = bench.image();
         let mut lane = Self { bench, image, cases: 0 };
         // The programs are in the bucket from now on, as in every account in which somebody has had a run.
-        let first = lane.run_to_its_end();
+        let first = lane.prepare(Caller::Run);
+        let first = lane.to_the_end(first);
         assert_eq!(first.code, Some(0), "{}", first.stderr);
         lane
     }
 
-    /// How often a run without a fault makes which call.
-    pub(super) fn sites(&mut self) -> BTreeMap<String, u64> {
-        self.bench.cloud.post("reset-counters", &json!(null));
-        let run = self.run_to_its_end();
-        assert_eq!(run.code, Some(0), "{}", run.stderr);
-        let counters = self.bench.cloud.get("counters");
-        let counters = counters.as_object().expect("counters by operation").iter();
-        counters.map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+    /// How often each of `callers` makes which call.
+    pub(super) fn sites(&mut self, callers: &[Caller]) -> Vec<Site> {
+        let mut sites = vec![];
+        for &caller in callers {
+            let command = self.prepare(caller);
+            self.bench.cloud.post("reset-counters", &json!(null));
+            let end = self.to_the_end(command);
+            assert_eq!(end.code, Some(0), "{}: {}", caller.name(), end.stderr);
+            let origin = if caller == Caller::Host { "host" } else { "caller" };
+            let counters = self.bench.cloud.get(&format!("counters?origin={origin}"));
+            sites.extend(counters.as_object().expect("counters by operation").iter().map(|(name, count)| {
+                Site { caller, operation: name.clone(), calls: count.as_u64().expect("a count") }
+            }));
+        }
+        sites
     }
 
     /// Tries one case; says what is wrong if it does not end as it should.
     pub(super) fn try_case(&mut self, case: &Case) -> Result<Ended, String> {
         let begun = Instant::now();
+        let command = self.prepare(case.caller);
         self.bench.cloud.post("reset-counters", &json!(null));
         self.bench.cloud.post("faults", &json!([case.to_fault()]));
-        let ended = if case.fault.signals() { self.signal(case) } else { self.disturb(case) }?;
+        let ended =
+            if case.fault.signals() { self.signal(case, command) } else { self.disturb(case, command) }?;
         self.bench.cloud.post("faults", &json!([]));
         let left = self.bench.cloud.left_of_runs();
         if !left.is_empty() {
@@ -72,25 +88,84 @@ impl Lane {
         Ok(ended)
     }
 
-    fn disturb(&mut self, case: &Case) -> Result<Ended, String> {
-        let run = self.run_to_its_end();
-        if !self.has_struck() {
-            return Ok(Ended::NotReached);
+    /// The command whose calls are disturbed. It is about a run whose hosts are at work, where it is not a run itself.
+    fn prepare(&mut self, caller: Caller) -> Command {
+        let command = self.run();
+        let mut command = match caller {
+            Caller::Run | Caller::Host => command,
+            Caller::Destroy | Caller::Resume => {
+                let directory = self.abandon(command);
+                if caller == Caller::Destroy {
+                    self.bench.command(&["ec2", "destroy", name_of(&directory)])
+                } else {
+                    self.bench.command(&["resume", directory.to_str().expect("a path of text")])
+                }
+            }
+        };
+        command.stdout(self.file("stdout")).stderr(self.file("stderr"));
+        command
+    }
+
+    /// Begins a run and kills its orchestrator when its hosts are at work.
+    fn abandon(&self, mut run: Command) -> PathBuf {
+        let mut child = run.spawn().expect("it starts");
+        let begun = Instant::now();
+        let directory = loop {
+            let directory = self.run_directory();
+            // It is there when the coordinators are about to be.
+            if let Some(directory) = directory.filter(|directory| directory.join("state.json").exists()) {
+                break directory;
+            }
+            assert!(child.try_wait().expect("a child").is_none(), "{}", self.stderr());
+            assert!(begun.elapsed() < HANG_LIMIT, "{}", self.stderr());
+            std::thread::sleep(LOOK_INTERVAL);
+        };
+        child.kill().expect("it is there");
+        child.wait().expect("a child");
+        directory
+    }
+
+    fn disturb(&self, case: &Case, command: Command) -> Result<Ended, String> {
+        let end = self.to_the_end(command);
+        if end.stderr.contains("panicked") {
+            return Err(format!("it panics: {}", end.stderr));
         }
-        if run.stderr.contains("panicked") {
-            return Err(format!("it panics: {}", run.stderr));
+        let ended = if self.fault()["struck"] == json!(0) {
+            Ended::NotReached
+        } else {
+            case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))?
+        };
+        if end.code != Some(0) {
+            self.clean_up_after(case, &end.stderr)?;
         }
-        case.judge(run.code, &run.stderr).map_err(|problem| format!("{problem}: {}", run.stderr))
+        Ok(ended)
+    }
+
+    /// Who was to remove something and could not, or could not take a run over, says how it goes on.
+    fn clean_up_after(&self, case: &Case, stderr: &str) -> Result<(), String> {
+        match (case.caller, self.run_directory()) {
+            (Caller::Run | Caller::Host, _) | (_, None) => Ok(()),
+            (Caller::Destroy | Caller::Resume, Some(directory)) => {
+                let is_told = case.caller == Caller::Destroy || stderr.contains(&destroys(&directory));
+                if !is_told && !self.bench.cloud.left_of_runs().is_empty() {
+                    return Err(format!("it does not say how to remove what there is: {stderr}"));
+                }
+                self.destroy(&directory).map(drop)
+            }
+        }
     }
 
     /// Strikes the orchestrator itself at the call of the case, and has everything given back.
-    fn signal(&mut self, case: &Case) -> Result<Ended, String> {
-        let mut child = self.run().spawn().expect("it starts");
+    fn signal(&self, case: &Case, mut command: Command) -> Result<Ended, String> {
+        let mut child = command.spawn().expect("it starts");
         let begun = Instant::now();
         // Whoever is interrupted may be waiting; whoever is killed has had everything but the answer.
         let moment = if case.fault == Fault::Interrupt { "struck" } else { "carried_out" };
         while self.fault()[moment] == json!(0) {
-            if child.try_wait().expect("a child").is_some() {
+            if let Some(status) = child.try_wait().expect("a child") {
+                if status.code() != Some(0) {
+                    self.clean_up_after(case, &self.stderr())?;
+                }
                 return Ok(Ended::NotReached);
             }
             if begun.elapsed() > HANG_LIMIT {
@@ -123,8 +198,8 @@ impl Lane {
         }
         // Nobody watches for signals before there is something to give back.
         let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
-        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
-        if end.stderr.contains(&format!("runner ec2 destroy {run}")) {
+        let is_before_anything = end.code.is_none() && case.caller != Caller::Run;
+        if is_before_anything || end.stderr.contains(&destroys(&directory)) {
             // It struck when everything was being given back, and the user had no patience.
             return self.destroy(&directory).map(|_| Ended::Interrupted);
         }
@@ -134,8 +209,7 @@ impl Lane {
     /// Destroys a run from a machine that has never heard of it.
     fn destroy(&self, directory: &Path) -> Result<Ended, String> {
         fs::remove_dir_all(directory).expect("removed");
-        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
-        let end = self.to_the_end(self.bench.command(&["ec2", "destroy", run]));
+        let end = self.to_the_end(self.bench.command(&["ec2", "destroy", name_of(directory)]));
         match end.code {
             Some(0) => Ok(Ended::Destroyed),
             code => Err(format!("destroy ends with {code:?}: {}", end.stderr)),
@@ -145,27 +219,17 @@ impl Lane {
     fn resume(&self, directory: &Path) -> Result<Ended, String> {
         let path = directory.to_str().expect("a path of text");
         let end = self.to_the_end(self.bench.command(&["resume", path]));
-        let run = directory.file_name().and_then(|name| name.to_str()).expect("a name");
         match end.code {
             Some(0) => Ok(Ended::Resumed),
-            Some(2) if end.stderr.contains(&format!("runner ec2 destroy {run}")) => self.destroy(directory),
+            Some(2) if end.stderr.contains(&destroys(directory)) => self.destroy(directory),
             // Its hosts were given back, and it was about to copy its report.
             Some(2) if end.stderr.contains("is over already") => Ok(Ended::OverAlready),
             code => Err(format!("resume ends with {code:?}: {}", end.stderr)),
         }
     }
 
-    fn has_struck(&self) -> bool {
-        self.fault()["struck"] != json!(0)
-    }
-
     fn fault(&self) -> serde_json::Value {
         self.bench.cloud.get("faults")[0].clone()
-    }
-
-    fn run_to_its_end(&mut self) -> End {
-        let command = self.run();
-        self.to_the_end(command)
     }
 
     /// The command of a run that no other one is like: its scenario is not in the bucket yet.
@@ -177,7 +241,6 @@ impl Lane {
             .expect("written");
         let _ = fs::remove_dir_all(self.bench.path("runs"));
         let file = file.to_str().expect("a path of text");
-        let worker = worker().to_str().expect("a path of text");
         let args = ["ec2", "--scenario", file, "--allow-cidr", "127.0.0.1/32", "--ami", &self.image];
         let more = [
             "--instance-type",
@@ -185,7 +248,7 @@ impl Lane {
             "--timeout",
             "60s",
             "--worker",
-            worker,
+            worker(),
             "--poll-interval",
             "200ms",
         ];
@@ -213,8 +276,12 @@ impl Lane {
             }
             std::thread::sleep(LOOK_INTERVAL);
         };
-        let stderr = fs::read_to_string(self.bench.path("stderr")).expect("text");
-        End { code, stderr: format!("{hint}{stderr}") }
+        End { code, stderr: format!("{hint}{}", self.stderr()) }
+    }
+
+    /// What the last process has said.
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.bench.path("stderr")).expect("text")
     }
 
     fn file(&self, name: &str) -> fs::File {
@@ -227,4 +294,13 @@ impl Lane {
         let mut paths = entries.map(|entry| entry.expect("readable").path());
         paths.find(|path| !path.is_symlink())
     }
+}
+
+fn name_of(directory: &Path) -> &str {
+    directory.file_name().and_then(|name| name.to_str()).expect("a name")
+}
+
+/// The command that users are told of when something is left.
+fn destroys(directory: &Path) -> String {
+    format!("runner ec2 destroy {}", name_of(directory))
 }

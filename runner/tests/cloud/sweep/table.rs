@@ -1,6 +1,6 @@
 //! What came of all cases, by operation.
 
-use super::case::{Case, Ended};
+use super::case::{Caller, Case, Ended};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,9 +22,14 @@ const COLUMNS: [(&str, Ended); 8] = [
     ("not reached", Ended::NotReached),
 ];
 
+/// Begins what a case is called by.
+pub(super) fn label(caller: Caller, operation: &str) -> String {
+    format!("{}/{operation}", caller.name())
+}
+
 impl Table {
     pub(super) fn add(&mut self, case: &Case, result: &Result<Ended, String>) {
-        let operation = self.operations.entry(case.operation.clone()).or_default();
+        let operation = self.operations.entry(label(case.caller, &case.operation)).or_default();
         match result {
             Ok(ended) => *operation.entry(*ended).or_default() += 1,
             Err(_) => self.failed.push(case.to_string()),
@@ -39,7 +44,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:36} {:>6}", "operation", "faults")?;
+        write!(f, "{:44} {:>6}", "operation", "faults")?;
         for (name, _) in COLUMNS {
             write!(f, "  {name}")?;
         }
@@ -48,7 +53,7 @@ impl fmt::Display for Table {
         for (operation, ended) in &self.operations {
             let failed = self.failed.iter().filter(|case| case.starts_with(&format!("{operation}/"))).count();
             let tried = ended.values().sum::<u64>() + failed as u64;
-            write!(f, "{operation:36} {tried:6}")?;
+            write!(f, "{operation:44} {tried:6}")?;
             for ((name, column), sum) in COLUMNS.iter().zip(&mut sums) {
                 let count = ended.get(column).copied().unwrap_or_default();
                 *sum += count;
@@ -57,7 +62,7 @@ impl fmt::Display for Table {
             writeln!(f, "  {failed:>6}")?;
         }
         let tried = sums.iter().sum::<u64>() + self.failed.len() as u64;
-        write!(f, "{:36} {tried:6}", "all")?;
+        write!(f, "{:44} {tried:6}", "all")?;
         for ((name, _), sum) in COLUMNS.iter().zip(sums) {
             write!(f, "  {sum:>width$}", width = name.len())?;
         }
