@@ -81,6 +81,9 @@ pub trait Hosts {
     /// do not end. Returns what could not be taken back, in words for the user.
     fn release(&mut self) -> Vec<String>;
 
+    /// They are somebody else's, or will be: from now on nothing gives them back.
+    fn leave(&mut self) {}
+
     /// As [`Self::release`], without waiting for anybody.
     fn destroy(&mut self) -> Vec<String>;
 }

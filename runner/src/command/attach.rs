@@ -116,6 +116,7 @@ impl Attach {
             repeat: self.run.repeat,
             ready_timeout: self.ready_timeout,
             timeout: self.run.timeout,
+            over_by: None,
             max_start_skew: self.run.max_start_skew,
             on_start_skew: self.run.on_start_skew,
             pause: self.pause,

@@ -86,6 +86,7 @@ impl Local {
             repeat: self.run.repeat,
             ready_timeout: CoordinatorLimits::default().ready,
             timeout: self.run.timeout,
+            over_by: None,
             max_start_skew: self.run.max_start_skew,
             on_start_skew: self.run.on_start_skew,
             pause: false,

@@ -47,37 +47,24 @@ impl Resume {
         let file = directory.path().join(layout::scenario_file(&text("scenario")));
         let scenario = ScenarioSource::new(Some(file.clone())).load();
         let scenario = scenario.map_err(|error| CommandError::Input(error.to_string()))?;
-        let left = left_in(&directory);
-        #[cfg(feature = "ec2")]
-        let left = if text("backend") == "ec2" {
-            left.map_err(|error| {
-                let run = directory.run_id();
-                CommandError::Input(format!(
-                    "{error}: its orchestrator died before its hosts were ready, so there is nothing to go on with; \
-                     `runner ec2 destroy {run}` removes what there is"
-                ))
-            })
-        } else {
-            left.map_err(CommandError::from)
-        };
-        let beginning = Beginning::Again(Box::new(left?));
+        let left = left_in(&directory).map(|left| Beginning::Again(Box::new(left)));
         match text("backend").as_str() {
             "attach" => {
                 let mut attach: Attach = recorded_options(&directory)?;
                 attach.run.json |= self.json;
                 attach.key_file = self.key_file.unwrap_or(attach.key_file);
-                attach.resume(&directory, (file, scenario), beginning, verbose)
+                attach.resume(&directory, (file, scenario), left?, verbose)
             }
             #[cfg(target_os = "linux")]
             "local" => {
                 let mut local: Local = recorded_options(&directory)?;
                 local.run.json |= self.json;
-                local.resume(&directory, (file, scenario), beginning, verbose)
+                local.resume(&directory, (file, scenario), left?, verbose)
             }
             #[cfg(feature = "ec2")]
             "ec2" => {
                 let recorded: Recorded = recorded_options(&directory)?;
-                recorded.resume(&directory, (file, scenario), beginning, (self.json, verbose))
+                recorded.resume(&directory, (file, scenario), left, (self.json, verbose))
             }
             backend => Err(CommandError::Input(format!(
                 "the run in {} is one of {backend:?}, which this program cannot resume",

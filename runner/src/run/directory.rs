@@ -4,6 +4,7 @@ use super::takeover::RunState;
 use super::{Plan, RunError, ScenarioSource};
 use crate::files;
 use crate::summary::Summary;
+use backends::entropy;
 use backends::hosts::Hosts;
 use backends::key_file;
 use backends::layout;
@@ -107,7 +108,7 @@ impl RunDirectory {
     }
 
     /// When the run began.
-    pub(super) fn started(&self) -> Timestamp {
+    pub fn started(&self) -> Timestamp {
         self.started
     }
 
@@ -272,12 +273,14 @@ fn lock(path: &Path) -> Result<File, RunError> {
     }
 }
 
-/// A directory that did not exist before, named by the time and a number that makes it the only one.
+/// A directory that did not exist before, named by the time and a number that makes it the only one, also among the
+/// runs of other machines: what a run creates in the cloud is found by its name.
 fn new_directory(out: &Path, started: Timestamp) -> io::Result<(RunId, PathBuf)> {
     let time = started.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-    let mut lot = u16::try_from(std::process::id() % 0x1_0000).expect("a remainder is less than its divisor");
+    let [a, b, c, d, ..] = entropy::bytes()?;
+    let mut lot = u32::from_be_bytes([a, b, c, d]);
     loop {
-        let run: RunId = format!("{time}-{lot:04x}").parse().expect("digits and dashes are legal");
+        let run: RunId = format!("{time}-{lot:08x}").parse().expect("digits and dashes are legal");
         let path = out.join(run.as_str());
         match fs::create_dir(&path) {
             Ok(()) => return Ok((run, path)),

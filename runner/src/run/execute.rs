@@ -1,4 +1,4 @@
-//! The repetitions of a run, one after another, over one set of hosts.
+//! One repetition after another over one set of hosts.
 
 use super::first_failure::FirstFailure;
 use super::pause::Pause;
@@ -7,21 +7,21 @@ use super::takeover::{self, Journal, RunState, UnderWay};
 use super::together;
 use super::unreached::Unreached;
 use super::verdict::Verdict;
-use super::{Interrupts, Plan, Progress, RunDirectory, RunError, Stage, collect, explain};
+use super::{Interrupts, Plan, Progress, RunDirectory, RunError, collect, explain};
 use crate::hosts::status_word;
-use crate::summary::{RepetitionSummary, Status, Summary};
+use crate::summary::{RepetitionSummary, Status};
 use crate::units;
-use backends::clock;
-use backends::hosts::{Hosts, Results};
+use backends::hosts::Hosts;
 use backends::layout::Turn;
 use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
 use russula_proto::coordinator::Event;
 use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
+    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Milestone, PeerError, Refusal, Repetition,
+    RepetitionPhase,
 };
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const INTERRUPT: Token = Token(0);
 const ENTER: Token = Token(1);
@@ -33,86 +33,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Most hosts that the progress names.
 const NAMED_HOSTS_MAX: usize = 4;
 
-/// What came of a run.
-#[derive(Debug)]
-pub struct Outcome {
-    /// All of it.
-    pub summary: Summary,
-    /// Whether it is on disk, for the report.
-    pub is_written: bool,
-    /// See `runner --help`.
-    pub exit_code: u8,
-}
-
-/// Where a run begins.
-#[derive(Clone, Debug)]
-pub enum Beginning {
-    /// At its first repetition.
-    New,
-    /// Where another process left it that died: its state, and its summary so far.
-    Again(Box<(RunState, Summary)>),
-}
-
-/// Carries out `plan` over `hosts`, takes the hosts back, and writes the summary.
-///
-/// # Errors
-/// If there is nothing that could be summed up.
-pub fn run(
-    plan: &Plan,
-    hosts: &mut dyn Hosts,
-    directory: &RunDirectory,
-    progress: &Progress,
-    interrupts: Interrupts,
-    beginning: Beginning,
-) -> Result<Outcome, RunError> {
-    let (state, record) = match beginning {
-        Beginning::New => (RunState::new(clock::session()), Record::begin(plan, directory)),
-        Beginning::Again(left) => {
-            let (state, summary) = *left;
-            (state.taken_over(&summary), Record::take_over(summary))
-        }
-    };
-    let (first, left) = (state.done + 1, state.under_way.clone());
-    let journal = Journal::begin(directory, state)?;
-    let mut execution = Execution::begin(plan, hosts, record, journal, progress, interrupts)?;
-    directory.write_state("running")?;
-    let drivers = u16::try_from(plan.drivers.len()).expect("the drivers are limited by the command line");
-    let total = plan.repeat * u32::from(drivers);
-    for number in first..=total {
-        if execution.is_over() {
-            execution.note_early_end(number - 1, total);
-            break;
-        }
-        let left = left.as_ref().filter(|_| number == first);
-        execution.repetition(number, Turn::of(number, drivers), left)?;
-    }
-    let (mut ending, mut record) = execution.end()?;
-    if hosts.results() == Results::Fetched {
-        progress.phase("collecting results");
-        progress.stage(Stage::Collecting);
-        let fetched = hosts.fetch(directory.path());
-        if fetched.is_interrupted {
-            ending.worse(Verdict::interrupted());
-        }
-        for problem in fetched.problems {
-            progress.message(&format!("error: {problem}"));
-            ending.worse(Verdict::infrastructure(problem));
-        }
-        if let Some(missing) = record.complete(plan, hosts, directory) {
-            ending.worse(missing);
-        }
-    }
-    progress.phase("taking the hosts back");
-    progress.stage(Stage::Releasing);
-    for left in hosts.release() {
-        progress.message(&format!("error: {left}"));
-        ending.worse(Verdict::infrastructure(left));
-    }
-    progress.clear();
-    Ok(record.finish(ending, directory, progress))
-}
-
-struct Execution<'a> {
+/// What the repetitions of a run share.
+pub(super) struct Execution<'a> {
     plan: &'a Plan,
     hosts: &'a mut dyn Hosts,
     directory: &'a RunDirectory,
@@ -134,10 +56,15 @@ struct Execution<'a> {
     /// Everything was ended by force; there is nobody to talk to any more.
     killed: bool,
     host_lost: bool,
+    /// The hosts are about to end by themselves.
+    is_out_of_time: bool,
+    /// The workers listen to another orchestrator, which came later.
+    is_superseded: bool,
+    longest_repetition: Duration,
 }
 
 impl<'a> Execution<'a> {
-    fn begin(
+    pub(super) fn begin(
         plan: &'a Plan,
         hosts: &'a mut dyn Hosts,
         record: Record,
@@ -192,17 +119,41 @@ impl<'a> Execution<'a> {
             journal,
             killed: false,
             host_lost: false,
+            is_out_of_time: false,
+            is_superseded: false,
+            longest_repetition: Duration::ZERO,
         })
     }
 
     /// Without its hosts or a worker, or against the user's wish, a run does not go on.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&mut self) -> bool {
+        self.is_out_of_time |= self.time_left().is_some_and(|left| left <= self.longest_repetition);
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
-        self.interrupted || self.host_lost || !Repetition::can_another_follow(servers, clients)
+        self.interrupted
+            || self.host_lost
+            || self.is_out_of_time
+            || self.is_superseded
+            || !Repetition::can_another_follow(servers, clients)
+    }
+
+    /// Until repetitions have to be over; for ever if that is none.
+    fn time_left(&self) -> Option<Duration> {
+        let over_by = self.plan.over_by?;
+        Some(over_by.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Whether another orchestrator drives the workers: they and their hosts are not this one's any more.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.is_superseded
     }
 
     /// Carries out a repetition, or what is `left` of it by a process that died.
-    fn repetition(&mut self, number: u32, turn: Turn, left: Option<&UnderWay>) -> Result<(), RunError> {
+    pub(super) fn repetition(
+        &mut self,
+        number: u32,
+        turn: Turn,
+        left: Option<&UnderWay>,
+    ) -> Result<(), RunError> {
         let mut started = Instant::now();
         let driver = self.plan.drivers[usize::from(turn.driver)].name.as_str();
         self.directory.event(json!({
@@ -245,9 +196,15 @@ impl<'a> Execution<'a> {
             if repetition.phase() == RepetitionPhase::Over || self.killed {
                 break;
             }
-            match self.coordinators.wait(self.progress.refresh_interval())? {
+            let time_left = self.time_left().filter(|_| !self.is_out_of_time);
+            let patience = [self.progress.refresh_interval(), time_left].into_iter().flatten().min();
+            match self.coordinators.wait(patience)? {
                 Some(Notice::Event(group, event)) => self.handle_event(group, &event, &mut repetition),
                 Some(Notice::Ready(token)) => self.handle_ready(token, &mut repetition),
+                None if time_left.is_some_and(|left| left.is_zero()) => {
+                    self.is_out_of_time = true;
+                    repetition.give_up();
+                }
                 None => self.progress.refresh(turn, driver, &what),
             }
         }
@@ -258,7 +215,11 @@ impl<'a> Execution<'a> {
     /// Goes on as far as the groups have come. That is on disk before anybody is told what follows from it.
     fn advance(&mut self, repetition: &mut Repetition) -> Vec<RepetitionPhase> {
         let (journal, hosts, first) = (&mut self.journal, &*self.hosts, &mut self.first_failure);
-        let decided = if self.interrupted { Some(Verdict::interrupted()) } else { self.inherited.clone() };
+        let decided = if self.interrupted {
+            Some(Verdict::interrupted())
+        } else {
+            self.inherited.clone().or_else(|| self.is_out_of_time.then(Verdict::out_of_time))
+        };
         self.coordinators.with_both(self.groups, |servers, clients, now| {
             let phases: Vec<_> = repetition.advance(servers, clients, now).collect();
             let failed = first.of(servers, clients);
@@ -323,8 +284,12 @@ impl<'a> Execution<'a> {
                 }
             }
             Token(_) => {
-                for lost in self.hosts.lost() {
+                let has_ended_by_itself = self.time_left().is_some_and(|left| left.is_zero());
+                for mut lost in self.hosts.lost() {
                     self.host_lost = true;
+                    if has_ended_by_itself {
+                        lost.reason.push_str(": its time limit (--ttl) has passed");
+                    }
                     let group = if lost.group == Group::Server { self.groups.0 } else { self.groups.1 };
                     self.coordinators.with(group, |coordinator, now| {
                         coordinator.handle_host_lost(lost.index, &lost.reason, now);
@@ -348,21 +313,36 @@ impl<'a> Execution<'a> {
     }
 
     /// Says in the summary why not every repetition has had its turn.
-    fn note_early_end(&mut self, number: u32, total: u32) {
+    pub(super) fn note_early_end(&mut self, number: u32, total: u32) {
         if number < total {
-            let users_wish = || Verdict::interrupted().error.filter(|_| self.interrupted);
-            let reason = self.last_error.take().or_else(users_wish).unwrap_or_default();
+            let decided = if self.interrupted {
+                Some(Verdict::interrupted())
+            } else {
+                self.is_out_of_time.then(Verdict::out_of_time)
+            };
+            let reason = self.last_error.take();
+            let reason = reason.or_else(|| decided.as_ref()?.error.clone()).unwrap_or_default();
+            self.verdict.worse(decided.unwrap_or(Verdict::OK));
             self.verdict.error = Some(format!("ended after {number} of {total} repetitions: {reason}"));
         }
+    }
+
+    /// The connections cannot be served any more, so no repetition can follow.
+    pub(super) fn note_broken(&mut self, error: &RunError) {
+        self.killed = true;
+        self.progress.message(&format!("error: {error}"));
+        self.verdict.worse(Verdict::infrastructure(error.to_string()));
     }
 
     fn sum_up(&mut self, turn: Turn, duration: Duration) {
         let (servers, clients) = (self.coordinators.get(self.groups.0), self.coordinators.get(self.groups.1));
         let failure = self.first_failure.of(servers, clients);
         let (start, quiet_window) = (together::start(clients), together::quiet_window(servers, clients));
+        self.is_superseded |= failure.is_some_and(|(_, failure)| is_by_a_later_orchestrator(failure));
         let mut verdict = match (self.inherited.take(), failure) {
             _ if self.interrupted => Verdict::interrupted(),
             (Some(inherited), _) => inherited,
+            (None, None) if self.is_out_of_time => Verdict::out_of_time(),
             (None, None) => together::verdict(self.plan, start.as_ref()).unwrap_or(Verdict::OK),
             (None, Some((group, failure))) => {
                 let mut error = explain::explain(self.hosts, group, failure);
@@ -426,6 +406,8 @@ impl<'a> Execution<'a> {
 
     /// The repetition is in the summary from now on, and the run no better than it.
     fn keep(&mut self, turn: Turn, summary: RepetitionSummary, verdict: Verdict) {
+        let duration = Duration::try_from_secs_f64(summary.duration_s).unwrap_or_default();
+        self.longest_repetition = self.longest_repetition.max(duration);
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
         self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });
@@ -485,12 +467,30 @@ impl<'a> Execution<'a> {
     }
 
     /// Lets the workers go.
-    fn end(mut self) -> Result<(Verdict, Record), RunError> {
-        if !self.killed {
+    pub(super) fn end(mut self) -> (Verdict, Record) {
+        if !self.killed && !self.is_superseded {
             self.progress.phase("letting the workers go");
-            self.coordinators.finish()?;
-            self.name_who_stays();
+            match self.coordinators.finish() {
+                Ok(()) => self.name_who_stays(),
+                Err(error) => self.note_broken(&error.into()),
+            }
         }
-        Ok((self.verdict, self.record))
+        (self.verdict, self.record)
+    }
+}
+
+/// Whether the workers refuse this orchestrator for one that came later.
+fn is_by_a_later_orchestrator(failure: &Failure) -> bool {
+    let stale = PeerError::Refused(Refusal::Stale);
+    match failure {
+        Failure::Lost { error, .. } => *error == stale,
+        Failure::Deadline { waiting, .. } => {
+            waiting.first.iter().any(|(_, error)| error.as_ref() == Some(&stale))
+        }
+        Failure::Refused { refusal, .. } => *refusal == Refusal::Stale,
+        Failure::Worker { .. }
+        | Failure::Restarted { .. }
+        | Failure::Protocol { .. }
+        | Failure::OutOfOrder { .. } => false,
     }
 }

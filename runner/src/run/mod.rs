@@ -13,6 +13,7 @@ mod pause;
 mod plan;
 mod progress;
 mod record;
+mod sequence;
 mod takeover;
 mod together;
 mod unreached;
@@ -20,9 +21,9 @@ mod verdict;
 
 pub use directory::RunDirectory;
 pub use error::RunError;
-pub use execute::{Beginning, Outcome, run};
 pub use interrupt::Interrupts;
 pub use limits::raise_file_limit;
 pub use plan::{DriverPrograms, Plan, PlannedDriver, ScenarioSource, SkewPolicy, work_of};
 pub use progress::{Observer, Progress, Stage};
+pub use sequence::{Beginning, Outcome, run};
 pub use takeover::RunState;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Everything that a run needs to know, whatever its backend.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Plan {
     pub ready_timeout: Duration,
     /// Most time for the clients of one repetition.
     pub timeout: Duration,
+    /// When repetitions have to be over, on hosts that end by themselves and have results to be collected from.
+    pub over_by: Option<SystemTime>,
     /// The largest start skew of the clients that is not suspect.
     pub max_start_skew: Duration,
     /// What becomes of a repetition whose start skew is larger.

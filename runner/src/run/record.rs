@@ -1,7 +1,7 @@
 //! `summary.json` as it grows: it is on disk after each repetition, so that whatever ends the orchestrator by force
 //! takes no finished repetition with it.
 
-use super::execute::Outcome;
+use super::Outcome;
 use super::takeover::moment_of;
 use super::verdict::Verdict;
 use super::{Plan, Progress, RunDirectory, collect, machine};

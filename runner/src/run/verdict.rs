@@ -21,6 +21,12 @@ impl Verdict {
         Self { status: Status::Failed, exit_code: 3, error: Some(error) }
     }
 
+    /// Hosts that end by themselves are about to.
+    pub(super) fn out_of_time() -> Self {
+        let error = "the hosts' time limit (--ttl) leaves no time for more: what there is was collected";
+        Self { status: Status::Failed, exit_code: 5, error: Some(error.to_owned()) }
+    }
+
     /// The user's wish.
     pub(super) fn interrupted() -> Self {
         Self {

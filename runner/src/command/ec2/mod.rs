@@ -15,7 +15,7 @@ mod supply;
 pub(in crate::command) use config::expand;
 
 use super::{CommandError, Verb};
-use crate::run::{Beginning, RunDirectory};
+use crate::run::{Beginning, RunDirectory, RunError};
 use account::Session;
 use backends::scenario::Scenario;
 use clap::{Args, Subcommand};
@@ -83,7 +83,7 @@ impl Recorded {
         mut self,
         directory: &RunDirectory,
         scenario: (PathBuf, Scenario),
-        beginning: Beginning,
+        beginning: Result<Beginning, RunError>,
         (json, verbose): (bool, bool),
     ) -> Result<ExitCode, CommandError> {
         self.ec2.run.json |= json;

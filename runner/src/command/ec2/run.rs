@@ -30,6 +30,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 impl Ec2Run {
     pub(super) fn run(self, account: &AccountArgs, verbose: bool) -> Result<ExitCode, CommandError> {
@@ -73,10 +74,16 @@ impl Ec2Run {
         account: &AccountArgs,
         directory: &RunDirectory,
         (file, scenario): (PathBuf, Scenario),
-        beginning: Beginning,
+        beginning: Result<Beginning, RunError>,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
         let left = Left::read(directory)?;
+        let beginning = beginning.map_err(|error| {
+            let (run, region) = (directory.run_id(), &left.region);
+            CommandError::Input(format!(
+                "{error}; `runner ec2 destroy {run} --region {region}` removes what there is of it"
+            ))
+        })?;
         let account = AccountArgs { region: Some(left.region.clone()), ..account.clone() };
         let session = Session::open(&account)?;
         let names = RunNames::new(directory.run_id().clone());
@@ -137,6 +144,7 @@ impl Ec2Run {
             repeat: self.run.repeat,
             ready_timeout: CoordinatorLimits::default().ready,
             timeout: self.run.timeout,
+            over_by: Some(SystemTime::from(directory.started()) + self.ttl - collection_time(self.ttl)),
             max_start_skew: self.run.max_start_skew,
             on_start_skew: self.run.on_start_skew,
             pause: false,
@@ -232,6 +240,11 @@ impl Ec2Run {
     }
 }
 
+/// What is left of the hosts' life, when no repetition goes on, for their results to be collected.
+fn collection_time(ttl: Duration) -> Duration {
+    (ttl / 10).min(Duration::from_secs(600))
+}
+
 /// The run, and who is told of it.
 #[derive(Clone, Copy)]
 struct Part<'a> {
@@ -301,10 +314,11 @@ impl Left {
             }
         }
         if left.hosts.is_empty() {
-            let run = directory.run_id();
+            let (run, region) = (directory.run_id(), &left.region);
+            let region = if region.is_empty() { String::new() } else { format!(" --region {region}") };
             return Err(CommandError::Input(format!(
                 "the run in {path} has no hosts that are ready: its orchestrator died before they were, or when \
-                 it had begun to give them back; `runner ec2 destroy {run}` removes what is left"
+                 it had begun to give them back; `runner ec2 destroy {run}{region}` removes what is left"
             )));
         }
         Ok(left)
