@@ -5,7 +5,9 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// SIGTERM, SIGINT and SIGHUP of this process, as a source that becomes readable.
 ///
@@ -15,6 +17,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub struct EndSignals {
     source: UnixStream,
+    count: Arc<AtomicU32>,
+}
+
+/// How often the user has asked this process to end, for whoever works on the user's behalf while nobody else listens.
+#[derive(Debug)]
+pub struct Patience {
+    source: std::os::unix::net::UnixStream,
+    count: Arc<AtomicU32>,
 }
 
 impl EndSignals {
@@ -30,17 +40,67 @@ impl EndSignals {
                 signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
             }
         }
-        Ok(Self { source: UnixStream::from_std(source) })
+        Ok(Self { source: UnixStream::from_std(source), count: Arc::default() })
     }
 
     /// How many signals came since it was last asked.
     pub fn take(&mut self) -> u32 {
-        let (mut count, mut bytes) = (0_u32, [0; 16]);
-        while let Ok(len @ 1..) = self.source.read(&mut bytes) {
-            count = count.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-        }
-        count
+        let new = read_all(&mut self.source);
+        self.count.fetch_add(new, Ordering::Relaxed);
+        new
     }
+
+    /// How many signals came in all.
+    pub fn total(&mut self) -> u32 {
+        self.take();
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The same signals for somebody else: each counts once, whoever hears of it first.
+    ///
+    /// # Errors
+    /// If the process has too many files open.
+    pub fn patience(&self) -> io::Result<Patience> {
+        let source = self.source.as_fd().try_clone_to_owned()?.into();
+        Ok(Patience { source, count: self.count.clone() })
+    }
+}
+
+impl Patience {
+    /// How many signals came in all.
+    pub fn total(&self) -> u32 {
+        let new = read_all(&mut &self.source);
+        self.count.fetch_add(new, Ordering::Relaxed) + new
+    }
+
+    /// The same once more.
+    ///
+    /// # Errors
+    /// If the process has too many files open.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { source: self.source.try_clone()?, count: self.count.clone() })
+    }
+}
+
+impl AsFd for Patience {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+}
+
+impl AsRawFd for Patience {
+    fn as_raw_fd(&self) -> RawFd {
+        self.source.as_raw_fd()
+    }
+}
+
+/// One byte is one signal.
+fn read_all(source: &mut impl Read) -> u32 {
+    let (mut count, mut bytes) = (0_u32, [0; 16]);
+    while let Ok(len @ 1..) = source.read(&mut bytes) {
+        count = count.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    }
+    count
 }
 
 impl AsFd for EndSignals {

@@ -3,6 +3,7 @@
 pub mod causes;
 pub mod command;
 pub mod conditions;
+pub mod exit;
 pub mod facts;
 mod files;
 pub mod hosts;

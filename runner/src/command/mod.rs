@@ -14,6 +14,7 @@ mod report;
 mod resume;
 
 use crate::causes::with_causes;
+use crate::exit;
 use crate::run::RunError;
 #[cfg(feature = "ec2")]
 use clap::CommandFactory;
@@ -96,7 +97,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Err(error) => {
             // It fails only when the output is closed, and then there is nobody to tell.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::INPUT));
         }
     };
     init_log(cli.verbose);
@@ -142,11 +143,11 @@ fn with_config(cli: Cli, args: &[OsString]) -> Result<Cli, ExitCode> {
     let Some(verb) = command.find_subcommand(name) else { return Ok(cli) };
     let expanded = ec2::expand(args, verb, matches, path).map_err(|error| {
         let _ = writeln!(stderr, "error: {}", with_causes(&error));
-        ExitCode::from(2)
+        ExitCode::from(exit::INPUT)
     })?;
     parse(&expanded).map_err(|error| {
         let _ = error.print();
-        ExitCode::from(2)
+        ExitCode::from(exit::INPUT)
     })
 }
 
@@ -188,13 +189,13 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Input(_) | Self::Key(_) | Self::Report(_) | Self::Drivers(_) => 2,
-            Self::Install(_) => 3,
+            Self::Input(_) | Self::Key(_) | Self::Report(_) | Self::Drivers(_) => exit::INPUT,
+            Self::Install(_) => exit::INFRASTRUCTURE,
             // What was asked does not fit the account, or the account is not there: nothing was created.
             #[cfg(feature = "ec2")]
-            Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => 2,
+            Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => exit::INPUT,
             #[cfg(feature = "ec2")]
-            Self::Api(_) | Self::Artifacts(_) | Self::Stack(_) => 3,
+            Self::Api(_) | Self::Artifacts(_) | Self::Stack(_) => exit::INFRASTRUCTURE,
             Self::Run(error) => error.exit_code(),
         }
     }

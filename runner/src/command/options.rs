@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use crate::causes::with_causes;
+use crate::exit;
 use crate::report;
 use crate::run::{Outcome, RunDirectory, SkewPolicy};
 use crate::table::{self, Style};
@@ -21,9 +22,6 @@ const DRIVERS_MAX: usize = 256;
 
 /// Most repetitions of a run.
 const REPEAT_MAX: u32 = 10_000;
-
-/// The exit code of a run whose report could not be written.
-const INFRASTRUCTURE: u8 = 3;
 
 /// Options of every run.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
@@ -110,7 +108,7 @@ impl RunOptions {
             Some(Err(error)) => {
                 let _ = writeln!(stderr, "error: {}", with_causes(&error));
                 if exit_code == 0 {
-                    exit_code = INFRASTRUCTURE;
+                    exit_code = exit::INFRASTRUCTURE;
                 }
             }
             None => {}

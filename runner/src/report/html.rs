@@ -61,6 +61,12 @@ pub(crate) fn link_from_report(path: &Path) -> Option<String> {
     Some(link)
 }
 
+/// A report for a place that has nothing beside it: what led to a file of the run directory is plain text.
+#[cfg(feature = "ec2")]
+pub(crate) fn without_file_links(report: &str) -> String {
+    report.replace("<a href=\"../", "<a data-file=\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

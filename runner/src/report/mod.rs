@@ -16,6 +16,8 @@ pub(crate) mod status;
 
 use crate::{files::replace, summary::Summary};
 use data::RunData;
+#[cfg(feature = "ec2")]
+pub(crate) use html::without_file_links;
 use std::{
     fs, io,
     path::{Path, PathBuf},

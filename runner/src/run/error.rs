@@ -1,8 +1,11 @@
 //! Why a run could not be carried out. A driver that fails is no such error: it is a result.
 
+use crate::exit;
 use backends::key_file::KeyError;
 #[cfg(target_os = "linux")]
 use backends::local::LocalError;
+#[cfg(feature = "ec2")]
+use ec2::{launch::LaunchError, provision::ProvisionError, steps::StepError};
 use std::io;
 use std::path::PathBuf;
 
@@ -60,7 +63,7 @@ pub enum RunError {
     /// There are no hosts that are ready.
     #[error("{0}")]
     #[cfg(feature = "ec2")]
-    Cloud(#[from] ec2::provision::ProvisionError),
+    Cloud(#[from] ProvisionError),
     /// Ctrl-C cannot be watched.
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] io::Error),
@@ -77,16 +80,29 @@ impl RunError {
             | Self::ReadScenario { .. }
             | Self::NoRun { .. }
             | Self::Key(_)
-            | Self::StillDriven { .. } => 2,
+            | Self::StillDriven { .. } => exit::INPUT,
             #[cfg(target_os = "linux")]
-            Self::Local(LocalError::Cancelled) => 130,
+            Self::Local(LocalError::Cancelled) => exit::INTERRUPTED,
             #[cfg(target_os = "linux")]
-            Self::Local(_) => 3,
+            Self::Local(_) => exit::INFRASTRUCTURE,
             #[cfg(feature = "ec2")]
-            Self::Cloud(ec2::provision::ProvisionError::Interrupted) => 130,
-            #[cfg(feature = "ec2")]
-            Self::Cloud(_) => 3,
-            Self::File { .. } | Self::OwnPath(_) | Self::Signals(_) | Self::Control(_) => 3,
+            Self::Cloud(error) => match error {
+                ProvisionError::Interrupted => exit::INTERRUPTED,
+                ProvisionError::Launch(LaunchError::Deadline { .. })
+                | ProvisionError::Step(StepError::Deadline { .. } | StepError::Unreachable { .. }) => {
+                    exit::DEADLINE
+                }
+                ProvisionError::Launch(_)
+                | ProvisionError::Artifacts(_)
+                | ProvisionError::Manifest(_)
+                | ProvisionError::Step(_)
+                | ProvisionError::Build(_)
+                | ProvisionError::Lost { .. }
+                | ProvisionError::Journal(_) => exit::INFRASTRUCTURE,
+            },
+            Self::File { .. } | Self::OwnPath(_) | Self::Signals(_) | Self::Control(_) => {
+                exit::INFRASTRUCTURE
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One repetition after another over one set of hosts.
 
-use super::first_failure::FirstFailure;
+use super::first_failure::{FirstFailure, is_by_a_later_orchestrator};
 use super::pause::Pause;
 use super::record::Record;
 use super::takeover::{self, Journal, RunState, UnderWay};
@@ -17,8 +17,7 @@ use backends::tcp::{Coordinators, GroupId, Notice};
 use mio::Token;
 use russula_proto::coordinator::Event;
 use russula_proto::{
-    CoordinatorConfig, CoordinatorLimits, Ending, Failure, Group, Milestone, PeerError, Refusal, Repetition,
-    RepetitionPhase,
+    CoordinatorConfig, CoordinatorLimits, Ending, Group, Milestone, Repetition, RepetitionPhase,
 };
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime};
@@ -476,21 +475,5 @@ impl<'a> Execution<'a> {
             }
         }
         (self.verdict, self.record)
-    }
-}
-
-/// Whether the workers refuse this orchestrator for one that came later.
-fn is_by_a_later_orchestrator(failure: &Failure) -> bool {
-    let stale = PeerError::Refused(Refusal::Stale);
-    match failure {
-        Failure::Lost { error, .. } => *error == stale,
-        Failure::Deadline { waiting, .. } => {
-            waiting.first.iter().any(|(_, error)| error.as_ref() == Some(&stale))
-        }
-        Failure::Refused { refusal, .. } => *refusal == Refusal::Stale,
-        Failure::Worker { .. }
-        | Failure::Restarted { .. }
-        | Failure::Protocol { .. }
-        | Failure::OutOfOrder { .. } => false,
     }
 }

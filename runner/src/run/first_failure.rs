@@ -1,6 +1,6 @@
-//! Which of the two groups failed first: the failure of the other one may only follow from it.
+//! Which of the two groups failed first, since the failure of the other one may only follow from it; and why.
 
-use russula_proto::{Coordinator, Failure, Group};
+use russula_proto::{Coordinator, Failure, Group, PeerError, Refusal};
 
 /// The group that was the first to fail in the repetition under way.
 #[derive(Debug, Default)]
@@ -21,10 +21,28 @@ impl FirstFailure {
     }
 }
 
+/// Whether the workers refuse this orchestrator for one that came later.
+pub(super) fn is_by_a_later_orchestrator(failure: &Failure) -> bool {
+    let stale = PeerError::Refused(Refusal::Stale);
+    match failure {
+        Failure::Lost { error, .. } => *error == stale,
+        Failure::Deadline { waiting, .. } => {
+            waiting.first.iter().any(|(_, error)| error.as_ref() == Some(&stale))
+        }
+        Failure::Refused { refusal, .. } => *refusal == Refusal::Stale,
+        Failure::Worker { .. }
+        | Failure::Restarted { .. }
+        | Failure::Protocol { .. }
+        | Failure::OutOfOrder { .. } => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use russula_proto::coordinator::{Phase, Waiting};
     use russula_proto::{CoordinatorConfig, Key, Timestamp};
+    use std::time::Duration;
 
     fn coordinator(group: Group) -> Coordinator {
         let config = CoordinatorConfig {
@@ -54,6 +72,20 @@ mod tests {
                 let known = failure.of(&groups[0], &groups[1]).map(|(group, _)| group);
                 assert_eq!(known, Some(first));
             }
+        }
+    }
+
+    #[test]
+    fn a_later_orchestrator_is_told_from_a_broken_connection() {
+        let lost = |error| Failure::Lost { index: 0, error };
+        let late = |error| Failure::Deadline {
+            phase: Phase::Ready,
+            limit: Duration::from_secs(30),
+            waiting: Waiting { count: 2, first: vec![(0, None), (1, Some(error))] },
+        };
+        for (error, expected) in [(PeerError::Refused(Refusal::Stale), true), (PeerError::Closed, false)] {
+            assert_eq!(is_by_a_later_orchestrator(&lost(error.clone())), expected);
+            assert_eq!(is_by_a_later_orchestrator(&late(error)), expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ctrl-C as an event.
 
-use backends::signals::EndSignals;
+use backends::signals::{EndSignals, Patience};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub struct Interrupts {
     pub(super) source: EndSignals,
-    count: u32,
 }
 
 impl Interrupts {
@@ -17,7 +16,7 @@ impl Interrupts {
     /// # Errors
     /// What the system says to it.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { source: EndSignals::new()?, count: 0 })
+        Ok(Self { source: EndSignals::new()? })
     }
 
     /// Becomes readable with the next signal, for whoever waits for something else meanwhile.
@@ -25,14 +24,16 @@ impl Interrupts {
         self.source.as_fd()
     }
 
-    /// Forgets the signals that came so far.
-    pub fn drain(&mut self) {
-        self.source.take();
+    /// The same for hosts that have something to do when nobody else listens.
+    ///
+    /// # Errors
+    /// If the process has too many files open.
+    pub fn patience(&self) -> io::Result<Patience> {
+        self.source.patience()
     }
 
     /// How many signals came so far.
     pub(super) fn count(&mut self) -> u32 {
-        self.count = self.count.saturating_add(self.source.take());
-        self.count
+        self.source.total()
     }
 }

@@ -1,5 +1,6 @@
 //! How a repetition, and the run as a whole, ended: for the summary and for the exit code.
 
+use crate::exit;
 use crate::summary::Status;
 use russula_proto::{Ending, Failure, StartFailure};
 use serde::{Deserialize, Serialize};
@@ -18,20 +19,20 @@ impl Verdict {
 
     /// Not the driver's fault.
     pub(super) fn infrastructure(error: String) -> Self {
-        Self { status: Status::Failed, exit_code: 3, error: Some(error) }
+        Self { status: Status::Failed, exit_code: exit::INFRASTRUCTURE, error: Some(error) }
     }
 
     /// Hosts that end by themselves are about to.
     pub(super) fn out_of_time() -> Self {
         let error = "the hosts' time limit (--ttl) leaves no time for more: what there is was collected";
-        Self { status: Status::Failed, exit_code: 5, error: Some(error.to_owned()) }
+        Self { status: Status::Failed, exit_code: exit::DEADLINE, error: Some(error.to_owned()) }
     }
 
     /// The user's wish.
     pub(super) fn interrupted() -> Self {
         Self {
             status: Status::Interrupted,
-            exit_code: 130,
+            exit_code: exit::INTERRUPTED,
             error: Some("interrupted by the user".to_owned()),
         }
     }
@@ -51,9 +52,9 @@ impl Verdict {
             | Failure::Restarted { .. }
             | Failure::Refused { .. }
             | Failure::Protocol { .. }
-            | Failure::OutOfOrder { .. } => 3,
-            Failure::Worker { .. } => 4,
-            Failure::Deadline { .. } => 5,
+            | Failure::OutOfOrder { .. } => exit::INFRASTRUCTURE,
+            Failure::Worker { .. } => exit::DRIVER,
+            Failure::Deadline { .. } => exit::DEADLINE,
         };
         Self { status: Status::Failed, exit_code, error: None }
     }

@@ -94,12 +94,12 @@ fn assert_polls(counted: &Counted) {
 fn count(bench: &Bench, hosts: u64, ends_early: bool) -> Counted {
     let scenario = bench.path(&format!("{hosts}.json"));
     std::fs::write(&scenario, scenario_of(hosts / 2).to_string()).expect("written");
-    let end = json!({"operation": "ssm:SendCommand", "nth": 2, "kind": "error", "status": 403,
-                     "code": "AccessDenied", "message": "enough"});
     // Which image runs here is asked for by the test.
     bench.image();
     bench.cloud.post("reset-counters", &json!(null));
-    bench.cloud.post("faults", &json!(ends_early.then_some(end).as_slice()));
+    if ends_early {
+        bench.cloud.refuse("ssm:SendCommand", 2, "enough");
+    }
     let begun = Instant::now();
     let interval = format!("{}ms", POLL_INTERVAL.as_millis());
     let mut running = bench.start_run_of(&scenario, &["--worker", worker(), "--poll-interval", &interval]);

@@ -1,6 +1,6 @@
 //! An emulated cloud of a test's own, and what it says of itself.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -74,6 +74,11 @@ impl Cloud {
         serde_json::from_str(body).expect("JSON")
     }
 
+    /// Call number `nth` of an operation is refused from now on, with a reason.
+    pub(crate) fn refuse(&self, operation: &str, nth: u64, reason: &str) {
+        self.post("faults", &json!([refusal(operation, nth, reason)]));
+    }
+
     /// How often the caller has called an operation, such as `ec2:RunInstances`.
     pub(crate) fn calls(&self, operation: &str) -> u64 {
         self.get("counters")[operation].as_u64().unwrap_or_default()
@@ -107,6 +112,11 @@ impl Cloud {
     pub(crate) fn violations(&self) -> Vec<Value> {
         self.get("violations").as_array().expect("a list").clone()
     }
+}
+
+/// The fault of a call that is refused.
+pub(crate) fn refusal(operation: &str, nth: u64, reason: &str) -> Value {
+    json!({"operation": operation, "nth": nth, "kind": "error", "status": 403, "code": "AccessDenied", "message": reason})
 }
 
 impl Drop for Cloud {

@@ -35,14 +35,9 @@ fn without_spare_capacity_a_plain_host_is_taken() {
                          "code": "InsufficientInstanceCapacity", "message": "nothing to spare"});
     bench.cloud.post("faults", &json!([no_room]));
     bench.start_run("tiny", &["--spot", "--server-az", "us-east-1a", "--client-az", "us-east-1a"]).expect(0);
-    let requests = bench.cloud.get("requests");
-    let launches =
-        requests.as_array().expect("a list").iter().filter(|it| it["operation"] == "ec2:RunInstances");
-    let is_spot = |request: &serde_json::Value| request["parameters"].to_string().contains("MarketType");
-    // After two dry runs.
-    let spot: Vec<bool> = launches.skip(2).map(is_spot).collect();
-    assert_eq!(spot.iter().filter(|is_spot| **is_spot).count(), 2, "{spot:?}");
-    assert_eq!(spot.len(), 3, "{spot:?}");
+    let launches = launches(&bench);
+    let spot = launches.iter().filter(|it| it.to_string().contains("MarketType"));
+    assert_eq!((spot.count(), launches.len()), (2, 3), "{launches:?}");
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 
@@ -57,9 +52,7 @@ fn a_fault_at_a_call_is_named_and_leaves_nothing() {
         ("s3:PutObject", 2),
     ] {
         let bench = Bench::new();
-        let fault = json!([{"operation": operation, "nth": nth, "kind": "error", "status": 403,
-                            "code": "AccessDenied", "message": "not today"}]);
-        bench.cloud.post("faults", &fault);
+        bench.cloud.refuse(operation, nth, "not today");
         let stderr = bench.start_run("tiny", &[]).expect(3);
         let name = operation.split(':').nth(1).expect("service and operation");
         assert!(stderr.contains(name) && stderr.contains("not today"), "{operation}: {stderr}");
@@ -87,9 +80,7 @@ fn a_lost_answer_makes_nothing_twice() {
 #[test]
 fn destroy_says_when_it_could_not_look_into_the_bucket() {
     let bench = Bench::new();
-    let refusal = json!([{"operation": "cloudformation:DescribeStacks", "nth": 1, "kind": "error", "status": 403,
-                          "code": "AccessDenied", "message": "not today"}]);
-    bench.cloud.post("faults", &refusal);
+    bench.cloud.refuse("cloudformation:DescribeStacks", 1, "not today");
     let output = bench.expect(3, &["ec2", "destroy", "20260101-000000-abcd"]);
     let told = told(&output);
     assert!(told.contains("files of the run may be in the bucket"), "{told}");

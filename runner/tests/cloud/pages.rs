@@ -51,6 +51,10 @@ fn the_report_and_the_status_of_a_run_are_read_by_their_links() {
     let args = ["--server-az", "us-east-1a", "--client-az", "us-east-1b", "--server-placement", "cluster"];
     let stderr = bench.start_run("tiny", &args).expect(0);
     let (head, report) = get(link(&stderr, "report copy"));
+    assert!(
+        report.contains("data-file=\"results/") && !report.contains("href=\"../"),
+        "only the run directory has files"
+    );
     assert!(head.contains(" 200 ") && head.contains("content-type: text/html"), "{head}");
     let local = std::fs::read_to_string(bench.run_directory().join("report/index.html")).expect("a report");
     assert_eq!(report, local);
@@ -86,9 +90,7 @@ fn the_report_and_the_status_of_a_run_are_read_by_their_links() {
 #[test]
 fn a_run_that_fails_says_so_on_its_page_until_it_is_destroyed() {
     let bench = Bench::new();
-    let fault = json!([{"operation": "ssm:SendCommand", "nth": 2, "kind": "error", "status": 403,
-                        "code": "AccessDenied", "message": "not <today>"}]);
-    bench.cloud.post("faults", &fault);
+    bench.cloud.refuse("ssm:SendCommand", 2, "not <today>");
     let stderr = bench.start_run("tiny", &[]).expect(3);
     let (_, status) = get(link(&stderr, "status page"));
     assert!(status.contains("badge failed") && status.contains("not &lt;today&gt;"), "{status}");

@@ -11,9 +11,9 @@ fn hosts(bench: &Bench, group: &str) -> Vec<String> {
     hosts.map(|host| host["id"].as_str().expect("a host").to_owned()).collect()
 }
 
-/// The run ends as a failure whose message has all of `texts`, and leaves nothing.
-fn expect_failure(bench: &Bench, running: Running, texts: &[&str]) {
-    let stderr = running.expect(3);
+/// The run ends with `code` and a message that has all of `texts`, and leaves nothing.
+fn expect_failure(bench: &Bench, running: Running, code: i32, texts: &[&str]) {
+    let stderr = running.expect(code);
     for text in texts {
         assert!(stderr.contains(text), "{text}: {stderr}");
     }
@@ -31,7 +31,7 @@ fn a_step_that_fails_is_named_with_host_and_cause() {
         let running = bench.start_run("tiny", &["--worker", worker]);
         // The first one that fails ends it; the other may have failed by then.
         let step = format!("step {step} failed on ");
-        expect_failure(&bench, running, &[&step, " of 2 hosts\n", "-0 (i-", cause]);
+        expect_failure(&bench, running, 3, &[&step, " of 2 hosts\n", "-0 (i-", cause]);
     }
 }
 
@@ -42,7 +42,7 @@ fn a_step_that_hangs_ends_with_its_deadline_and_the_hosts() {
     let hangs = json!([{"operation": "s3:GetObject", "nth": 3, "origin": "host", "kind": "slow", "delay_ms": 60_000}]);
     bench.cloud.post("faults", &hangs);
     let running = bench.start_run("tiny", &["--step-timeout", "5s"]);
-    expect_failure(&bench, running, &["deadline \"step ", "(5 s) has passed for 1 of 2 hosts: "]);
+    expect_failure(&bench, running, 5, &["deadline \"step ", "(5 s) has passed for 1 of 2 hosts: "]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_host_that_loses_its_agent_is_named() {
     let server = hosts(&bench, "server").remove(0);
     bench.cloud.post(&format!("hosts/{server}/agent/lost"), &Value::Null);
     let host = format!("has passed for 1 of 2 hosts: server-0 ({server})");
-    expect_failure(&bench, running, &["deadline \"step ", &host]);
+    expect_failure(&bench, running, 5, &["deadline \"step ", &host]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_host_that_dies_before_its_worker_runs_is_named() {
     running.wait_for("step upload_scenario_file");
     let client = hosts(&bench, "client").remove(0);
     bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
-    expect_failure(&bench, running, &["client 0 was lost while the hosts were prepared", &client]);
+    expect_failure(&bench, running, 3, &["client 0 was lost while the hosts were prepared", &client]);
 }
 
 /// What was measured is reported, and the failure says what is missing.
@@ -76,7 +76,7 @@ fn a_host_that_dies_before_its_results_are_collected_is_named() {
     running.wait_for("collecting results");
     let client = hosts(&bench, "client").remove(0);
     bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
-    expect_failure(&bench, running, &["client 0 was lost while the results were collected", &client]);
+    expect_failure(&bench, running, 3, &["client 0 was lost while the results were collected", &client]);
     assert!(bench.run_directory().join("report/index.html").exists());
 }
 
@@ -87,7 +87,7 @@ fn a_bucket_that_refuses_results_is_named_and_the_figures_are_kept() {
                           "status": 403, "code": "AccessDenied", "message": "not into this bucket"}]);
     bench.cloud.post("faults", &refuses);
     let running = bench.start_run("tiny", &[]);
-    expect_failure(&bench, running, &["step upload_netbench_raw_data failed on ", "not into this bucket"]);
+    expect_failure(&bench, running, 3, &["step upload_netbench_raw_data failed on ", "not into this bucket"]);
     // What came over the control channel is there; bytes are in the files that are lost.
     let summary = bench.summary();
     let repetition = &summary["drivers"][0]["repetitions"][0];

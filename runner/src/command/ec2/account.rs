@@ -2,6 +2,7 @@
 
 use super::options::AccountArgs;
 use crate::command::CommandError;
+use crate::exit;
 use crate::run::{Interrupts, RunError};
 use ec2::api::{Account, AccountOptions, Caller};
 use ec2::cloud;
@@ -9,9 +10,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-
-/// See `runner --help`.
-const INTERRUPTED: u8 = 130;
 
 /// An account with who is asking, and the runtime of its connections.
 pub(super) struct Session {
@@ -59,5 +57,5 @@ impl Session {
 /// The exit code of what was interrupted, whose user is told `how` to go on.
 pub(super) fn interrupted(how: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "interrupted: {how}");
-    ExitCode::from(INTERRUPTED)
+    ExitCode::from(exit::INTERRUPTED)
 }

@@ -103,11 +103,12 @@ pub(super) struct Ec2Run {
     #[arg(long)]
     pub(super) spot: bool,
 
-    /// How long the hosts may live at most, whatever becomes of this program
+    /// How long the hosts live at most, whatever becomes of this program; the run ends early enough for its results to be
+    /// collected
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = parse_ttl)]
     pub(super) ttl: Duration,
 
-    /// Leave everything there at the end, until --ttl; `runner ec2 destroy` removes it
+    /// Keep everything at the end: the hosts end at --ttl, and `runner ec2 destroy` removes the rest
     #[arg(long)]
     pub(super) keep: bool,
 
@@ -119,12 +120,12 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "CIDR", value_parser = parse_cidr)]
     pub(super) ssh_cidr: Vec<String>,
 
-    /// Where the driver of the first server listens; that of the next one a port higher, and so on
+    /// Port of the first server's driver; each further server uses the next one
     #[arg(long, value_name = "PORT", default_value_t = 4433, value_parser = clap::value_parser!(u16).range(1024..))]
     pub(super) driver_port: u16,
 
-    /// How long each step of the preparation and the collection may take at most on the slowest host; each step has a
-    /// limit of its own as well
+    /// Longest time for each step of the preparation and the collection, on the slowest host; each step has a limit of its
+    /// own as well
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = backends::durations::parse_limit)]
     pub(super) step_timeout: Duration,
 

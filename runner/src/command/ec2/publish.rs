@@ -4,8 +4,10 @@ use super::Session;
 use super::options::Ec2Run;
 use crate::causes::with_causes;
 use crate::command::CommandError;
+use crate::exit;
 use crate::facts;
 use crate::hosts::{Role, status_word};
+use crate::report;
 use crate::report::status::StatusPage as Content;
 use crate::run::{Observer, Outcome, Plan, RunDirectory, RunError, Stage};
 use crate::summary::Status;
@@ -133,6 +135,7 @@ impl Publication {
     async fn copy_report(&self, run_directory: &Path) -> Result<Option<Link>, PublishError> {
         let read = |name: &str| std::fs::read(run_directory.join(name)).ok();
         let Some(report) = read("report/index.html") else { return Ok(None) };
+        let report = report::without_file_links(&String::from_utf8_lossy(&report));
         self.shelf.put(&Page::html(REPORT, report)).await?;
         if let Some(summary) = read("summary.json") {
             self.shelf.put(&Page::json("summary.json", summary)).await?;
@@ -158,7 +161,8 @@ impl Ec2Run {
                 shown
             }
             Err(error) => {
-                let status = if error.exit_code() == 130 { Status::Interrupted } else { Status::Failed };
+                let status =
+                    if error.exit_code() == exit::INTERRUPTED { Status::Interrupted } else { Status::Failed };
                 publication.end(directory.path(), status, Some(error.to_string()));
                 Err(error.into())
             }

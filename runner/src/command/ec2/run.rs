@@ -189,7 +189,7 @@ impl Ec2Run {
             Err(error) => {
                 progress.phase("giving back what was created");
                 // From now on, one more signal means that the user has no patience left.
-                interrupts.drain();
+                let _ = &mut interrupts;
                 for what in hosts.release() {
                     progress.message(&format!("left: {what}"));
                 }

@@ -3,6 +3,7 @@
 use super::account::{Session, interrupted};
 use super::options::AccountArgs;
 use crate::command::CommandError;
+use crate::exit;
 use clap::Args;
 use ec2::{infrastructure, stack};
 use std::io::{BufRead, IsTerminal, Write};
@@ -45,7 +46,7 @@ impl Setup {
             let _ = writeln!(stderr, "  {:<38} {}", planned.kind, planned.what);
         }
         if !self.yes && !is_confirmed("Create or update it?")? {
-            return Ok(ExitCode::from(2));
+            return Ok(ExitCode::from(exit::INPUT));
         }
         let mut say = say;
         let work = stack::create(&session.account, name, &zones, &mut say);
@@ -72,7 +73,7 @@ impl Teardown {
             session.caller.account, session.account.region
         );
         if !self.yes && !is_confirmed(&question)? {
-            return Ok(ExitCode::from(2));
+            return Ok(ExitCode::from(exit::INPUT));
         }
         let mut say = say;
         let Some(deleted) = session.unless_interrupted(stack::delete(&session.account, name, &mut say))?

@@ -1,5 +1,6 @@
 //! One fault at one call, and whether what came of it is right.
 
+use crate::cloud::refusal;
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
@@ -126,9 +127,7 @@ impl Case {
     /// As the emulated cloud takes it.
     pub(super) fn to_fault(&self) -> Value {
         let mut fault = match self.fault {
-            Fault::Error => {
-                json!({"kind": "error", "status": 403, "code": "AccessDenied", "message": REFUSAL})
-            }
+            Fault::Error => refusal(&self.operation, self.nth, REFUSAL),
             Fault::Throttle => json!({"kind": "throttle"}),
             Fault::LostReply => json!({"kind": "lost_reply"}),
             Fault::Slow | Fault::Interrupt => json!({"kind": "slow", "delay_ms": SLOW_MS}),
