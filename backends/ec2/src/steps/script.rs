@@ -72,7 +72,8 @@ const LISTEN_LIMIT_S: u64 = 30;
 ///
 /// It runs in `$NETBENCH_DIR/<run>` (by default below `/var/lib/netbench`), one at a time. It writes `start_<step>`
 /// first, then either `fin_<step>`, and ends with exit code 0, or `fail_<step>` with the reason, and ends with exit
-/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again.
+/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again, except by
+/// [`Step::UploadNetbenchRawData`], which uploads what came since and goes on without what its disk does not take.
 pub fn script(step: Step, context: &ScriptContext) -> String {
     script_with(step, context, LISTEN_LIMIT_S)
 }
@@ -87,6 +88,7 @@ pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u
         ("BUCKET", &context.bucket),
         ("PREFIX", &context.names.prefix()),
         ("LOCK_LIMIT_S", &context.deadline(step).limit.as_secs().max(1).to_string()),
+        ("SAVES_RESULTS", if step.saves_results() { "yes" } else { "" }),
     ] {
         let _ = writeln!(text, "{name}={}", quote(value));
     }
@@ -94,10 +96,12 @@ pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u
     text.push_str(include_str!("prelude.sh"));
     let (values, body, calls) = match step {
         Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh"), String::new()),
-        Step::Configure => (facts(), include_str!("configure.sh"), String::new()),
+        Step::Configure => (String::new(), include_str!("configure.sh"), String::new()),
         Step::BuildDriver => (String::new(), include_str!("build_driver.sh"), builds(context)),
         Step::PlaceWorker => (String::new(), include_str!("place_worker.sh"), String::new()),
-        Step::RunWorker => (worker(context, listen_limit_s), include_str!("run_worker.sh"), String::new()),
+        Step::RunWorker => {
+            (worker(context, listen_limit_s) + &facts(), include_str!("run_worker.sh"), String::new())
+        }
         Step::UploadNetbenchRawData => (facts(), include_str!("upload_netbench_raw_data.sh"), String::new()),
     };
     let _ = write!(text, "\n{values}\nbody() {{\n{body}{calls}}}\n\ntake_turn\nrun_body\n");

@@ -21,7 +21,7 @@ case "$1 $2" in
 "s3 cp")
     args=("${@:3}")
     last="${args[-1]}" from="${args[-2]}"
-    recursive=''; [[ " $* " == *' --recursive '* ]] && recursive=-r
+    recursive=''; [[ " $* " == *' --recursive '* ]] && recursive=-rT
     if [[ "$from" == s3://* ]]; then cp "$BUCKET_DIR/${from#s3://*/}" "$last"
     else mkdir -p "$(dirname "$BUCKET_DIR/${last#s3://*/}")"; cp $recursive "$from" "$BUCKET_DIR/${last#s3://*/}"; fi ;;
 *) exit 99 ;;
@@ -42,6 +42,7 @@ cp "${url#file:}" "$out" || exit 22
 const RUNNER: &str = r#"#!/bin/bash
 if [[ "$1" == --version ]]; then echo 'runner 0.1.0'; exit 0; fi
 printf '%s\n' "$@" >"$CALLS.worker"
+ulimit -Sn >"$CALLS.files"
 "#;
 
 const CARGO: &str = r#"#!/bin/bash
@@ -182,12 +183,13 @@ fn all_steps_succeed_and_bring_the_results_back() {
     );
     let of_machine = ["x86_64", "aarch64"].map(|machine| host.has(&format!("bin/of-{machine}")));
     assert_eq!(of_machine, [cfg!(target_arch = "x86_64"), cfg!(target_arch = "aarch64")]);
+    assert!(!host.has("out/facts/before.tsv"), "what is downloaded and built is not to be in the counters");
+
+    host.succeed(Step::RunWorker);
     let facts = host.read("out/facts/before.tsv");
     assert!(facts.lines().all(|line| line.split('\t').count() == 3), "{facts}");
     let has = |fact: &&str| assert!(facts.lines().any(|line| line.starts_with(*fact)), "{fact}: {facts}");
     ["kernel\trelease\t", "sysctl\tnet.core.somaxconn\t", "sysctl\tnet.ipv4.tcp_rmem\t"].iter().for_each(has);
-
-    host.succeed(Step::RunWorker);
     assert_eq!((host.read("key").as_str(), mode(&host.run_path("key"))), ("the-secret-key\n", 0o600));
     let directory = host.run_path("");
     let directory = directory.to_str().unwrap().trim_end_matches('/');
@@ -210,6 +212,67 @@ fn all_steps_succeed_and_bring_the_results_back() {
         collected.join("facts/after.tsv").exists() && collected.join("logs/step_run_worker.log").exists()
     );
     assert!(!host.calls().contains("the-secret-key"));
+}
+
+#[test]
+fn a_worker_may_open_as_many_files_as_the_host_allows() {
+    let host = Host::new("echo 'listening on 127.0.0.1:9000'; exec sleep 60");
+    host.prepare();
+    let script = format!("ulimit -Sn 256\nulimit -Hn 700\n{}", script(Step::RunWorker, &host.context));
+    let output = host.command(&script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read_to_string(host.path("calls.files")).unwrap(), "700\n");
+}
+
+#[test]
+fn results_are_uploaded_again_each_time() {
+    let host = Host::new("");
+    host.prepare();
+    let collected = host.path("bucket").join(host.context.names.host_prefix("client", 3));
+    for name in ["first.json", "second.json"] {
+        fs::write(host.run_path("out").join(name), "{}").unwrap();
+        host.succeed(Step::UploadNetbenchRawData);
+        assert!(collected.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_does_not_keep_results_from_being_uploaded() {
+    let host = Host::new("");
+    host.prepare();
+    fs::write(host.run_path("out/result.json"), "{}").unwrap();
+    let step = Step::UploadNetbenchRawData;
+    // What can be opened and takes no bytes, and what cannot even be opened.
+    for name in ["facts.new".to_owned(), format!("out/logs/step_{step}.log")] {
+        std::os::unix::fs::symlink("/dev/full", host.run_path(&name)).unwrap();
+    }
+    fs::remove_file(host.run_path("lock")).unwrap();
+    for name in ["lock".to_owned(), format!("start_{step}"), format!("fin_{step}")] {
+        fs::create_dir(host.run_path(&name)).unwrap();
+    }
+    let output = host.run(step);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+    let collected = host.path("bucket").join(host.context.names.host_prefix("client", 3));
+    assert!(collected.join("result.json").exists() && !collected.join("facts/after.tsv").exists());
+    for name in ["lock", "fin_upload_netbench_raw_data", "the facts of this host"] {
+        assert!(said.contains(&format!("netbench: {name} cannot be written")), "{name}: {said}");
+    }
+
+    // A step on which others depend does not go on like that.
+    fs::create_dir(host.run_path("start_run_worker")).unwrap();
+    assert!(!host.run(Step::RunWorker).status.success());
+}
+
+#[test]
+fn facts_that_cannot_be_written_leave_the_earlier_ones_and_fail_nothing() {
+    let host = Host::new("");
+    host.prepare();
+    host.succeed(Step::UploadNetbenchRawData);
+    fs::create_dir(host.run_path("facts.new")).unwrap();
+    let before = host.read("out/facts/after.tsv");
+    host.succeed(Step::UploadNetbenchRawData);
+    assert_eq!(host.read("out/facts/after.tsv"), before);
 }
 
 #[test]
