@@ -5,10 +5,12 @@
 //! script    what a host does in a step (the text is in *.sh)
 //! send      one command for all hosts, sent once
 //! watch     one call a poll until it is done, whatever the number of hosts
+//! invocations  what happened on each host, asked for at the end
 //! online    all hosts can be reached by SSM
 //! ```
 
 mod error;
+mod invocations;
 mod online;
 mod script;
 mod send;

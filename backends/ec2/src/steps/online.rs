@@ -1,8 +1,8 @@
 //! All hosts of a run can be reached by SSM.
 
 use super::error::StepError;
+use super::invocations::label;
 use super::step::Deadline;
-use super::watch::label;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::hosts::CloudHost;
 use crate::names::{RunNames, TAG_RUN};
@@ -42,7 +42,7 @@ pub async fn wait_online(
                     unanswered = Some(error);
                 }
                 Err(source) => {
-                    return Err(StepError::Api { what: REACHABLE.name.to_owned(), source: Box::new(source) });
+                    return Err(StepError::Api { what: deadline.name.to_owned(), source: Box::new(source) });
                 }
             }
             if !missing.is_empty() {

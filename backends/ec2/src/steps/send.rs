@@ -7,7 +7,7 @@
 use super::step::{Deadline, Step};
 use super::watch::StepTarget;
 use crate::api::{Account, ApiError, Cause, call};
-use crate::names::{RunNames, TAG_GROUP, TAG_RUN};
+use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::operation::send_command::builders::SendCommandFluentBuilder;
@@ -32,6 +32,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Longest and shortest time limit that the service takes, in seconds.
 const LIMITS_S: (u64, u64) = (30, 172_800);
 
+/// Hosts that a command may name by their ids.
+pub(super) const HOSTS_BY_ID_MAX: usize = 50;
+
 /// What is sent.
 pub(super) struct Order<'a> {
     pub(super) account: &'a Account,
@@ -44,8 +47,8 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// Sends it; gives the id of the command.
-    pub(super) async fn send(&self) -> Result<String, ApiError> {
+    /// Sends it to `target`; gives the id of the command.
+    pub(super) async fn send(&self, target: &StepTarget) -> Result<String, ApiError> {
         let comment = comment(self.names, self.step);
         let resource = format!("step {} of run {}", self.step, self.names.run());
         let mut pause = self.account.poll_interval;
@@ -54,7 +57,7 @@ impl Order<'_> {
             let once = aws_sdk_ssm::config::Builder::new()
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::builder().operation_timeout(TRY_LIMIT).build());
-            let request = self.request(&comment).customize().config_override(once);
+            let request = self.request(&comment, target).customize().config_override(once);
             let error = match call("SendCommand", &resource, request.send()).await {
                 Ok(sent) => {
                     let id = sent.command().and_then(|command| command.command_id()).map(str::to_owned);
@@ -80,7 +83,7 @@ impl Order<'_> {
         }
     }
 
-    fn request(&self, comment: &str) -> SendCommandFluentBuilder {
+    fn request(&self, comment: &str, target: &StepTarget) -> SendCommandFluentBuilder {
         let limit_s = |limit: Duration| (limit + GRACE).as_secs().clamp(LIMITS_S.0, LIMITS_S.1);
         let limit_s = limit_s(self.deadline.limit);
         let mut request = self
@@ -94,7 +97,7 @@ impl Order<'_> {
             .timeout_seconds(i32::try_from(limit_s).unwrap_or(i32::MAX))
             .max_concurrency("100%")
             .max_errors("100%");
-        for (key, values) in self.target.filters(self.names) {
+        for (key, values) in target.filters(self.names) {
             request = request.targets(Target::builder().key(key).set_values(Some(values)).build());
         }
         if let Some(group) = self.log_group {
@@ -130,7 +133,6 @@ impl StepTarget {
         let run = (format!("tag:{TAG_RUN}"), vec![names.run().to_string()]);
         match self {
             Self::All => vec![run],
-            Self::Group(group) => vec![run, (format!("tag:{TAG_GROUP}"), vec![group.name().to_owned()])],
             Self::Hosts(instances) => vec![("InstanceIds".to_owned(), instances.clone())],
         }
     }
