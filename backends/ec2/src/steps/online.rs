@@ -8,7 +8,6 @@ use crate::hosts::CloudHost;
 use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::types::{InstanceInformationStringFilter, PingStatus};
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
 /// From a running instance to an agent that has registered; half a minute is usual, and a quarter of an hour possible
@@ -24,7 +23,6 @@ pub async fn wait_online(
     names: &RunNames,
     hosts: &[CloudHost],
     deadline: Deadline,
-    cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
     let mut missing: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
     let mut unanswered = None;
@@ -51,12 +49,7 @@ pub async fn wait_online(
         }
         Ok(())
     };
-    let ended = tokio::select! {
-        biased;
-        () = cancel => return Err(StepError::Cancelled("waiting until hosts are reachable by SSM".to_owned())),
-        ended = tokio::time::timeout(deadline.limit, waiting) => ended,
-    };
-    if let Ok(ended) = ended {
+    if let Ok(ended) = tokio::time::timeout(deadline.limit, waiting).await {
         return ended;
     }
     if let Some(source) = unanswered {
