@@ -70,8 +70,8 @@ pub enum StepError {
         hosts: usize,
     },
     /// The caller gave it up.
-    #[error("{0} was given up")]
-    Cancelled(String),
+    #[error("step {0} was given up")]
+    Cancelled(Step),
 }
 
 /// A step that failed on a host.

@@ -5,14 +5,14 @@
 
 use super::error::{HostFailure, StepError};
 use super::invocations::{self, AFTERWARDS, label};
-use super::script::{ScriptContext, script};
+use super::script::{Build, ScriptContext, build_script, script};
 use super::send::{HOSTS_BY_ID_MAX, Order};
 use super::step::Step;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use aws_sdk_ssm::types::{Command, CommandInvocation, CommandStatus};
-use std::future::Future;
+use std::future::{Future, pending};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -61,6 +61,30 @@ pub async fn run_step(
     run_order(&order, hosts, cancel).await
 }
 
+/// Has `host` do [`Step::BuildDriver`] for `builds`.
+///
+/// # Errors
+/// Those of [`run_step`].
+pub async fn run_build(
+    account: &Account,
+    infrastructure: &Infrastructure,
+    context: &ScriptContext,
+    builds: &[Build],
+    host: &CloudHost,
+) -> Result<(), StepError> {
+    let step = Step::BuildDriver;
+    let order = Order {
+        account,
+        names: &context.names,
+        log_group: infrastructure.log_group.as_deref(),
+        step,
+        target: &StepTarget::Hosts(vec![host.instance.clone()]),
+        script: build_script(context, builds),
+        deadline: context.deadline(step),
+    };
+    run_order(&order, std::slice::from_ref(host), pending()).await
+}
+
 pub(super) async fn run_order(
     order: &Order<'_>,
     hosts: &[CloudHost],
@@ -75,7 +99,7 @@ pub(super) async fn run_order(
         biased;
         () = cancel => {
             watch.cancel_commands().await;
-            Err(StepError::Cancelled(format!("step {}", order.step)))
+            Err(StepError::Cancelled(order.step))
         }
         ended = tokio::time::timeout(order.deadline.limit, watch.to_the_end()) => match ended {
             Ok(result) => result,
