@@ -4,9 +4,11 @@
 //! one has. Should it not be listed yet, it is sent again: the script's lock and its `fin_` marker then make the second
 //! one wait for the first and find its work done.
 
+use super::script::ScriptContext;
 use super::step::{Deadline, Step};
 use super::watch::StepTarget;
 use crate::api::{Account, ApiError, Cause, call};
+use crate::infrastructure::Infrastructure;
 use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
@@ -38,19 +40,28 @@ pub(super) const HOSTS_BY_ID_MAX: usize = 50;
 /// What is sent.
 pub(super) struct Order<'a> {
     pub(super) account: &'a Account,
-    pub(super) names: &'a RunNames,
-    pub(super) log_group: Option<&'a str>,
+    pub(super) infrastructure: &'a Infrastructure,
+    pub(super) context: &'a ScriptContext,
     pub(super) step: Step,
     pub(super) target: &'a StepTarget,
     pub(super) script: String,
-    pub(super) deadline: Deadline,
 }
 
 impl Order<'_> {
+    /// How long it may take on the slowest host.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.context.deadline(self.step)
+    }
+
+    /// What it is in messages.
+    pub(super) fn resource(&self) -> String {
+        format!("step {} of run {}", self.step, self.context.names.run())
+    }
+
     /// Sends it to `target`; gives the id of the command.
     pub(super) async fn send(&self, target: &StepTarget) -> Result<String, ApiError> {
-        let comment = comment(self.names, self.step);
-        let resource = format!("step {} of run {}", self.step, self.names.run());
+        let comment = comment(&self.context.names, self.step);
+        let resource = self.resource();
         let mut pause = self.account.poll_interval;
         let mut tried = 1;
         loop {
@@ -85,7 +96,7 @@ impl Order<'_> {
 
     fn request(&self, comment: &str, target: &StepTarget) -> SendCommandFluentBuilder {
         let limit_s = |limit: Duration| (limit + GRACE).as_secs().clamp(LIMITS_S.0, LIMITS_S.1);
-        let limit_s = limit_s(self.deadline.limit);
+        let limit_s = limit_s(self.deadline().limit);
         let mut request = self
             .account
             .ssm
@@ -97,10 +108,10 @@ impl Order<'_> {
             .timeout_seconds(i32::try_from(limit_s).unwrap_or(i32::MAX))
             .max_concurrency("100%")
             .max_errors("100%");
-        for (key, values) in target.filters(self.names) {
+        for (key, values) in target.filters(&self.context.names) {
             request = request.targets(Target::builder().key(key).set_values(Some(values)).build());
         }
-        if let Some(group) = self.log_group {
+        if let Some(group) = &self.infrastructure.log_group {
             let config = CloudWatchOutputConfig::builder()
                 .cloud_watch_output_enabled(true)
                 .cloud_watch_log_group_name(group);

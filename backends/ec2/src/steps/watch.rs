@@ -49,15 +49,7 @@ pub async fn run_step(
     hosts: &[CloudHost],
     cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
-    let order = Order {
-        account,
-        names: &context.names,
-        log_group: infrastructure.log_group.as_deref(),
-        step,
-        target,
-        script: script(step, context),
-        deadline: context.deadline(step),
-    };
+    let order = Order { account, infrastructure, context, step, target, script: script(step, context) };
     run_order(&order, hosts, cancel).await
 }
 
@@ -72,16 +64,8 @@ pub async fn run_build(
     builds: &[Build],
     host: &CloudHost,
 ) -> Result<(), StepError> {
-    let step = Step::BuildDriver;
-    let order = Order {
-        account,
-        names: &context.names,
-        log_group: infrastructure.log_group.as_deref(),
-        step,
-        target: &StepTarget::Hosts(vec![host.instance.clone()]),
-        script: build_script(context, builds),
-        deadline: context.deadline(step),
-    };
+    let (target, script) = (&StepTarget::Hosts(vec![host.instance.clone()]), build_script(context, builds));
+    let order = Order { account, infrastructure, context, step: Step::BuildDriver, target, script };
     run_order(&order, std::slice::from_ref(host), pending()).await
 }
 
@@ -101,7 +85,7 @@ pub(super) async fn run_order(
             watch.cancel_commands().await;
             Err(StepError::Cancelled(order.step))
         }
-        ended = tokio::time::timeout(order.deadline.limit, watch.to_the_end()) => match ended {
+        ended = tokio::time::timeout(order.deadline().limit, watch.finish()) => match ended {
             Ok(result) => result,
             Err(_) => Err(watch.hanging().await),
         }
@@ -127,33 +111,32 @@ struct Sent {
 }
 
 impl<'a> Watch<'a> {
-    async fn to_the_end(&mut self) -> Result<(), StepError> {
+    /// Sends the first command and sees all of them to their end.
+    async fn finish(&mut self) -> Result<(), StepError> {
         self.send(&self.order.target.clone()).await?;
         loop {
             tokio::time::sleep(self.order.account.poll_interval).await;
             self.look().await?;
-            let (has_failures, have_ended) =
-                (self.commands.iter().any(Sent::has_failures), self.commands.iter().all(Sent::has_ended));
+            let has_failures = self.commands.iter().any(Sent::has_failures);
             if has_failures && !self.order.step.saves_results() {
                 return Err(self.failed().await);
             }
-            let result = if self.misses_hosts() {
-                self.send_to_missing().await
-            } else if !have_ended {
-                continue;
+            let is_done = if self.misses_hosts() {
+                self.send_to_missing().await.map(|()| false)
+            } else if !self.commands.iter().all(Sent::has_ended) {
+                Ok(false)
             } else if has_failures {
                 return Err(self.failed().await);
             } else {
-                match self.all_reached().await {
-                    Ok(()) => return Ok(()),
-                    Err(error) => Err(error),
-                }
+                self.all_reached().await.map(|()| true)
             };
-            match result {
+            match is_done {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
                 Err(StepError::Api { source, .. }) if may_pass(&source) => {
                     tracing::warn!("{source}; looking again");
                 }
-                result => result?,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -166,7 +149,7 @@ impl<'a> Watch<'a> {
 
     /// Sees how far the commands are that have not ended.
     async fn look(&mut self) -> Result<(), StepError> {
-        let (resource, hosts) = (self.resource(), self.hosts.len());
+        let (resource, hosts) = (self.order.resource(), self.hosts.len());
         for sent in self.commands.iter_mut().filter(|sent| !sent.has_ended()) {
             let request = self.order.account.ssm.list_commands().command_id(&sent.id);
             match call("ListCommands", &resource, request.send()).await {
@@ -203,7 +186,7 @@ impl<'a> Watch<'a> {
         let ids: Vec<String> = missing.iter().map(|host| host.instance.clone()).collect();
         tracing::warn!(
             "{} has found {} of {} hosts; sending it to the others by their ids: {}",
-            self.resource(),
+            self.order.resource(),
             self.hosts.len() - missing.len(),
             self.hosts.len(),
             ids.join(", ")
@@ -226,11 +209,11 @@ impl<'a> Watch<'a> {
                 return Err(StepError::NotSent { step: order.step, missing, hosts });
             }
         } else if targets > hosts {
-            tracing::warn!("{} also reached hosts that this run does not know", self.resource());
+            tracing::warn!("{} also reached hosts that this run does not know", self.order.resource());
         }
         let mut undeliverable = Vec::new();
         for sent in &self.commands {
-            let found = invocations::undeliverable(order.account, &sent.id, &self.resource()).await;
+            let found = invocations::undeliverable(order.account, &sent.id, &self.order.resource()).await;
             undeliverable.extend(found.map_err(|source| self.api(source))?);
         }
         if undeliverable.is_empty() {
@@ -272,7 +255,7 @@ impl<'a> Watch<'a> {
 
     /// Who has not ended when the deadline passes: all, if the service does not even answer that.
     async fn hanging(&self) -> StepError {
-        let (step, deadline, hosts) = (self.order.step, self.order.deadline, self.hosts.len());
+        let (step, deadline, hosts) = (self.order.step, self.order.deadline(), self.hosts.len());
         if self.commands.is_empty() {
             let missing = self.hosts.iter().map(|host| label(host)).collect();
             return StepError::NotSent { step, missing, hosts };
@@ -300,7 +283,7 @@ impl<'a> Watch<'a> {
     async fn invocations(&self) -> Result<Vec<CommandInvocation>, StepError> {
         let mut all = Vec::new();
         for sent in &self.commands {
-            let found = invocations::all_of(self.order.account, &sent.id, &self.resource()).await;
+            let found = invocations::all_of(self.order.account, &sent.id, &self.order.resource()).await;
             all.extend(found.map_err(|source| self.api(source))?);
         }
         Ok(all)
@@ -310,7 +293,7 @@ impl<'a> Watch<'a> {
     async fn cancel_commands(&self) {
         for sent in self.commands.iter().filter(|sent| !sent.has_ended()) {
             let request = self.order.account.ssm.cancel_command().command_id(&sent.id);
-            let resource = self.resource();
+            let resource = self.order.resource();
             let request = call("CancelCommand", &resource, request.send());
             match tokio::time::timeout(AFTERWARDS, request).await {
                 Ok(Ok(_)) => {}
@@ -320,10 +303,6 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-    }
-
-    fn resource(&self) -> String {
-        format!("step {} of run {}", self.order.step, self.order.names.run())
     }
 
     fn api(&self, source: ApiError) -> StepError {

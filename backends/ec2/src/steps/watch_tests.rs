@@ -3,7 +3,7 @@
 use super::error::StepError;
 use super::fake_service::{FakeService, Reply, Request};
 use super::online::wait_online;
-use super::script::{example, script};
+use super::script::{ScriptContext, example, script};
 use super::send::Order;
 use super::step::{Deadline, Step};
 use super::watch::{StepTarget, run_order, run_step};
@@ -68,16 +68,9 @@ async fn run(service: &FakeService, count: u16, limit_ms: u64) -> Result<(), Ste
 }
 
 async fn run_one(step: Step, service: &FakeService, count: u16, limit_ms: u64) -> Result<(), StepError> {
-    let context = example();
-    let order = Order {
-        account: &service.account(),
-        names: &context.names,
-        log_group: None,
-        step,
-        target: &StepTarget::All,
-        script: "true".into(),
-        deadline: Deadline { name: step.deadline().name, limit: Duration::from_millis(limit_ms) },
-    };
+    let context = ScriptContext { step_limit: Duration::from_millis(limit_ms), ..example() };
+    let (account, infrastructure, script) = (&service.account(), &infrastructure(), "true".into());
+    let order = Order { account, infrastructure, context: &context, step, target: &StepTarget::All, script };
     run_order(&order, &hosts(count), pending()).await
 }
 
