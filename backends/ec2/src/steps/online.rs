@@ -83,3 +83,54 @@ async fn online(account: &Account, names: &RunNames) -> Result<BTreeSet<String>,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::example;
+    use crate::steps::fake_service::{FakeService, Reply, Request};
+    use crate::steps::watch_tests::hosts;
+    use serde_json::json;
+
+    fn online(names: &[&str]) -> Reply {
+        let host = |name: &&str| json!({"InstanceId": name, "PingStatus": "Online"});
+        let mut list: Vec<_> = names.iter().map(host).collect();
+        list.push(json!({"InstanceId": "i-1", "PingStatus": "ConnectionLost"}));
+        Reply::json(json!({ "InstanceInformationList": list }))
+    }
+
+    #[tokio::test]
+    async fn all_hosts_come_online_after_a_while() {
+        let mut polls = 0;
+        let service = FakeService::start(move |_: &Request| {
+            polls += 1;
+            if polls < 3 { online(&["i-0"]) } else { online(&["i-0", "i-1"]) }
+        });
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(5) };
+        wait_online(&service.account(), &example().names, &hosts(2), limit).await.unwrap();
+        assert_eq!(service.operations().len(), 3);
+        let expected = json!([{"Key": "tag:netbench-run", "Values": ["20261122-225500-1a2b"]}]);
+        assert_eq!(service.requests()[0].json()["Filters"], expected);
+    }
+
+    #[tokio::test]
+    async fn hosts_that_never_come_online_are_named() {
+        let service = FakeService::start(|_: &Request| online(&["i-0"]));
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_millis(200) };
+        let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
+        let error = error.unwrap_err().to_string();
+        let expected =
+            "deadline \"hosts reachable by SSM\" (0 s) has passed for 1 of 2 hosts: client-0 (i-1);";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_never_answers_is_named_instead_of_the_hosts() {
+        let service = FakeService::start(|_: &Request| Reply::Lost);
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(2) };
+        let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
+        let error = error.unwrap_err().to_string();
+        let expected = "hosts reachable by SSM: DescribeInstanceInformation of the hosts of run ";
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

@@ -209,6 +209,16 @@ pub(crate) fn example() -> ScriptContext {
 }
 
 #[cfg(test)]
+pub(super) fn example_build() -> Build {
+    Build {
+        package: "registry:s2n-netbench-driver-tcp@0.1.0".parse().unwrap(),
+        default_features: true,
+        programs: vec!["s2n-netbench-driver-server-tcp".into()],
+        place: "artifacts/built/0a/".into(),
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
@@ -248,5 +258,16 @@ mod tests {
         for step in Step::ALL {
             assert!(!script(step, &context).contains("{{"), "{step}");
         }
+    }
+
+    #[test]
+    fn a_worker_is_built_from_a_commit_without_what_only_the_orchestrator_needs() {
+        let package = "git:https://host/a@0123456789abcdef0123456789abcdef01234567#runner".parse().unwrap();
+        let build =
+            Build { package, default_features: false, programs: vec!["runner".into()], ..example_build() };
+        let script = build_script(&example(), &[build]);
+        let expected = "build_package 'artifacts/built/0a/' 'runner' -- 'runner' '--git' 'https://host/a' '--rev' \
+                        '0123456789abcdef0123456789abcdef01234567' --no-default-features\n";
+        assert!(script.contains(expected), "{script}");
     }
 }

@@ -1,6 +1,6 @@
 //! The scripts are run by bash, in a directory of their own, with stand-ins for `aws` and `curl`.
 
-use super::script::{Build, ScriptContext, build_script, example, script, script_with};
+use super::script::{ScriptContext, build_script, example, example_build, script, script_with};
 use super::step::Step;
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -165,15 +165,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         let Ok(pid) = fs::read_to_string(self.run_path("worker.pid")) else { return };
         let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]).output();
-    }
-}
-
-fn a_build() -> Build {
-    Build {
-        package: "registry:s2n-netbench-driver-tcp@0.1.0".parse().unwrap(),
-        default_features: true,
-        programs: vec!["s2n-netbench-driver-server-tcp".into()],
-        place: "artifacts/built/0a/".into(),
     }
 }
 
@@ -390,7 +381,8 @@ fn what_is_built_goes_up_by_its_digest() {
     let host = Host::new("");
     host.write("shims/cargo", CARGO);
     fs::set_permissions(host.path("shims/cargo"), fs::Permissions::from_mode(0o755)).unwrap();
-    let script = build_script(&host.context, &[a_build()]).replace("PATH=\"$HOME/.cargo/bin:$PATH\"\n", "");
+    let script =
+        build_script(&host.context, &[example_build()]).replace("PATH=\"$HOME/.cargo/bin:$PATH\"\n", "");
     host.succeed(Step::Configure);
     let output = host.command(&script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -402,14 +394,4 @@ fn what_is_built_goes_up_by_its_digest() {
     let expected = "cargo install --locked --root build s2n-netbench-driver-tcp --version 0.1.0 \
                     --bin=s2n-netbench-driver-server-tcp\n";
     assert!(host.calls().contains(expected), "{}", host.calls());
-}
-
-#[test]
-fn a_worker_is_built_from_a_commit_without_what_only_the_orchestrator_needs() {
-    let package = "git:https://host/a@0123456789abcdef0123456789abcdef01234567#runner".parse().unwrap();
-    let build = Build { package, default_features: false, programs: vec!["runner".into()], ..a_build() };
-    let script = build_script(&example(), &[build]);
-    let expected = "build_package 'artifacts/built/0a/' 'runner' -- 'runner' '--git' 'https://host/a' '--rev' \
-                    '0123456789abcdef0123456789abcdef01234567' --no-default-features\n";
-    assert!(script.contains(expected), "{script}");
 }

@@ -192,7 +192,12 @@ impl<'a> Watch<'a> {
             ids.join(", ")
         );
         for ids in ids.chunks(HOSTS_BY_ID_MAX) {
-            self.send(&StepTarget::Hosts(ids.to_vec())).await?;
+            let sent = self.send(&StepTarget::Hosts(ids.to_vec())).await;
+            // The others still upload; in the end, those that got no command are named.
+            match sent {
+                Err(error) if self.order.step.saves_results() => tracing::warn!("{error}"),
+                sent => sent?,
+            }
         }
         self.is_complete = true;
         Ok(())

@@ -2,10 +2,9 @@
 
 use super::error::StepError;
 use super::fake_service::{FakeService, Reply, Request};
-use super::online::wait_online;
 use super::script::{ScriptContext, example, script};
 use super::send::Order;
-use super::step::{Deadline, Step};
+use super::step::Step;
 use super::watch::{StepTarget, run_order, run_step};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
@@ -19,7 +18,7 @@ use tokio::sync::Notify;
 
 const STEP: Step = Step::PlaceWorker;
 
-fn hosts(count: u16) -> Vec<CloudHost> {
+pub(super) fn hosts(count: u16) -> Vec<CloudHost> {
     let host = |index: u16| CloudHost {
         instance: format!("i-{index}"),
         group: if index == 0 { Group::Server } else { Group::Client },
@@ -277,6 +276,27 @@ async fn hosts_that_a_tag_does_not_find_are_named_by_their_ids() {
 }
 
 #[tokio::test]
+async fn results_are_waited_for_when_the_others_cannot_be_asked() {
+    let (mut polls, mut commands_sent) = (0, 0);
+    let service = FakeService::start(move |request: &Request| match request.operation.as_str() {
+        "SendCommand" => {
+            commands_sent += 1;
+            if commands_sent == 1 { sent() } else { Reply::error(400, "AccessDeniedException") }
+        }
+        "ListCommands" => {
+            polls += 1;
+            commands(command(if polls < 6 { "InProgress" } else { "Success" }, 1, 0))
+        }
+        _ => invocations(&[("i-0", "Success")]),
+    });
+    let error = run_one(Step::UploadNetbenchRawData, &service, 2, 5000).await.unwrap_err().to_string();
+    assert!(error.contains("never reached 1 of 2 hosts: client-0 (i-1)"), "{error}");
+    let operations = service.operations();
+    assert_eq!(operations.iter().filter(|name| *name == "SendCommand").count(), 2);
+    assert_eq!(operations.iter().filter(|name| *name == "ListCommands").count(), 6);
+}
+
+#[tokio::test]
 async fn a_command_that_the_service_has_not_heard_of_yet_is_looked_for_again() {
     let mut polls = 0;
     let service = FakeService::start(move |request: &Request| match request.operation.as_str() {
@@ -401,45 +421,4 @@ async fn a_step_that_is_given_up_is_cancelled() {
         run_step(&account, &infrastructure(), &context, STEP, &StepTarget::All, &hosts(1), cancel).await;
     assert_eq!(error.unwrap_err().to_string(), "step place_worker was given up");
     assert_eq!(service.operations().last().unwrap(), "CancelCommand");
-}
-
-fn online(names: &[&str]) -> Reply {
-    let host = |name: &&str| json!({"InstanceId": name, "PingStatus": "Online"});
-    let mut list: Vec<_> = names.iter().map(host).collect();
-    list.push(json!({"InstanceId": "i-1", "PingStatus": "ConnectionLost"}));
-    Reply::json(json!({ "InstanceInformationList": list }))
-}
-
-#[tokio::test]
-async fn all_hosts_come_online_after_a_while() {
-    let mut polls = 0;
-    let service = FakeService::start(move |_: &Request| {
-        polls += 1;
-        if polls < 3 { online(&["i-0"]) } else { online(&["i-0", "i-1"]) }
-    });
-    let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(5) };
-    wait_online(&service.account(), &example().names, &hosts(2), limit).await.unwrap();
-    assert_eq!(service.operations().len(), 3);
-    let expected = json!([{"Key": "tag:netbench-run", "Values": ["20261122-225500-1a2b"]}]);
-    assert_eq!(service.requests()[0].json()["Filters"], expected);
-}
-
-#[tokio::test]
-async fn hosts_that_never_come_online_are_named() {
-    let service = FakeService::start(|_: &Request| online(&["i-0"]));
-    let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_millis(200) };
-    let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
-    let error = error.unwrap_err().to_string();
-    let expected = "deadline \"hosts reachable by SSM\" (0 s) has passed for 1 of 2 hosts: client-0 (i-1);";
-    assert!(error.starts_with(expected), "{error}");
-}
-
-#[tokio::test]
-async fn a_service_that_never_answers_is_named_instead_of_the_hosts() {
-    let service = FakeService::start(|_: &Request| Reply::Lost);
-    let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(2) };
-    let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
-    let error = error.unwrap_err().to_string();
-    let expected = "hosts reachable by SSM: DescribeInstanceInformation of the hosts of run ";
-    assert!(error.starts_with(expected), "{error}");
 }
