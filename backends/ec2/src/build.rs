@@ -15,7 +15,7 @@ use crate::infrastructure::Infrastructure;
 use crate::names::ARTIFACTS;
 use crate::plan::{Architecture, LaunchPlan};
 use crate::stack::RUNS_KEPT_DAYS;
-use crate::steps::{self, Build, ScriptContext, Step, StepError, StepTarget};
+use crate::steps::{self, Build, ScriptContext, Step, StepError};
 use backends::drivers::Package;
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
@@ -191,11 +191,8 @@ async fn build_on(
     orders: Vec<&BuildOrder>,
     host: &CloudHost,
 ) -> Result<Vec<BuiltFile>, BuildError> {
-    let builds = orders.iter().map(|order| order.step()).collect();
-    let context = ScriptContext { builds, ..context.clone() };
-    let target = StepTarget::Hosts(vec![host.instance.clone()]);
-    let (hosts, never) = (std::slice::from_ref(host), std::future::pending());
-    steps::run_step(account, infrastructure, &context, Step::BuildDriver, &target, hosts, never).await?;
+    let builds: Vec<Build> = orders.iter().map(|order| order.step()).collect();
+    steps::run_build(account, infrastructure, context, &builds, host).await?;
     let mut files = Vec::new();
     for order in orders {
         let found = order.find(account, &infrastructure.bucket).await?;

@@ -5,17 +5,16 @@ use crate::build::{self, BuildError, BuildOrder, BuiltFile};
 use crate::hosts::CloudHost;
 use crate::journal::{Entry, JournalError};
 use crate::launch::{Launch, LaunchError, Launched};
-use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError, StepTarget};
+use crate::steps::{self, Deadline, REACHABLE, ScriptContext, Step, StepError, StepTarget};
 use crate::watch;
 use backends::hosts::LostHost;
 use russula_proto::{Group, Key};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::RwLock;
+use tokio::task::{JoinError, JoinHandle};
 
 /// For calls that create something to be answered, once the user does not want it any more.
-const ANSWERS_LIMIT: Duration = Duration::from_secs(20);
+const ANSWERS: Deadline = Deadline { name: "answers to what was asked for", limit: Duration::from_secs(20) };
 
 /// What the hosts of a run are for.
 #[derive(Clone, Debug)]
@@ -96,44 +95,62 @@ pub async fn provision(
             launched = &mut creation => launched?,
             () = &mut stop => {
                 // What is being created now would come after everything was given back.
-                let _ = tokio::time::timeout(ANSWERS_LIMIT, creation).await;
+                answered(ANSWERS, "hosts", creation).await;
                 return Err(ProvisionError::Interrupted);
             }
         }
     };
-    let uploads = Uploads::default();
+    let mut upload = Upload::default();
     let ready = tokio::select! {
-        ready = make_ready(launch, launched, preparation, &uploads, tell) => ready,
+        ready = make_ready(launch, launched, preparation, &mut upload, tell) => ready,
         () = &mut stop => Err(ProvisionError::Interrupted),
     };
-    if ready.is_err() {
-        uploads.end().await;
-    }
+    upload.end().await;
     ready
 }
 
-/// Files on their way to the bucket. One that is given up half-way may still come, after everything was given back; so
-/// each is heard to its end, whatever becomes of whoever waits for it.
-#[derive(Default)]
-struct Uploads(Arc<RwLock<()>>);
+/// Waits for the answer to a call that creates `what`, which nobody wants any more; says so when it does not come.
+/// Returns whether it came.
+async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
+    let is_answered = tokio::time::timeout(deadline.limit, answer).await.is_ok();
+    if !is_answered {
+        tracing::warn!(
+            "{deadline} has passed: {what} may come into being after everything was given back; look for them with \
+             `runner ec2 list`"
+        );
+    }
+    is_answered
+}
 
-impl Uploads {
-    async fn run<T: Send + 'static>(&self, upload: impl Future<Output = T> + Send + 'static) -> T {
-        let under_way = self.0.clone().read_owned().await;
-        let task = tokio::spawn(async move {
-            let done = upload.await;
-            drop(under_way);
-            done
-        });
-        match task.await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+/// The manifest on its way to the bucket. One that is given up half-way may still come, after everything was given
+/// back; so it is heard to its end, whatever becomes of whoever waits for it.
+#[derive(Default)]
+struct Upload(Option<JoinHandle<Result<(), ArtifactError>>>);
+
+impl Upload {
+    async fn run(
+        &mut self,
+        upload: impl Future<Output = Result<(), ArtifactError>> + Send + 'static,
+    ) -> Result<(), ProvisionError> {
+        let done = self.0.insert(tokio::spawn(upload)).await;
+        self.0 = None;
+        ended(done)
     }
 
-    /// Waits until none is under way.
-    async fn end(&self) {
-        let _ = tokio::time::timeout(ANSWERS_LIMIT, self.0.write()).await;
+    /// Waits for what is still under way.
+    async fn end(self) {
+        if let Some(upload) = self.0 {
+            answered(ANSWERS, "the manifest in the bucket", upload).await;
+        }
+    }
+}
+
+fn ended(upload: Result<Result<(), ArtifactError>, JoinError>) -> Result<(), ProvisionError> {
+    match upload.map_err(JoinError::try_into_panic) {
+        Ok(done) => Ok(done?),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Tasks are cancelled when their runtime ends.
+        Err(Err(_)) => Err(ProvisionError::Interrupted),
     }
 }
 
@@ -141,7 +158,7 @@ async fn make_ready(
     launch: &Launch<'_>,
     launched: Launched,
     preparation: &Preparation,
-    uploads: &Uploads,
+    upload: &mut Upload,
     tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Vec<CloudHost>, ProvisionError> {
     let account = launch.account;
@@ -150,7 +167,7 @@ async fn make_ready(
     tell(News::Running(&hosts));
     let mut say = |what: &str| tell(News::Doing(what));
     tokio::select! {
-        prepared = prepare(launch, preparation, &hosts, uploads, &mut say) => prepared?,
+        prepared = prepare(launch, preparation, &hosts, upload, &mut say) => prepared?,
         LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
             return Err(ProvisionError::Lost { group, index, reason });
         }
@@ -188,21 +205,21 @@ async fn prepare(
     launch: &Launch<'_>,
     preparation: &Preparation,
     hosts: &[CloudHost],
-    uploads: &Uploads,
+    upload: &mut Upload,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), ProvisionError> {
     let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
     say("waiting for the hosts' agents");
-    steps::wait_online(account, names, hosts, REACHABLE, std::future::pending()).await?;
+    steps::wait_online(account, names, hosts, REACHABLE).await?;
     let Preparation { builds, context, .. } = preparation;
-    write_manifest(launch, preparation, hosts, &[], uploads).await?;
+    write_manifest(launch, preparation, hosts, &[], upload).await?;
     for step in [Step::UploadScenarioFile, Step::Configure] {
         run_step(launch, context, step, hosts, say).await?;
     }
     if !builds.is_empty() {
         let place = (account, infrastructure);
         let built = build::build(place, context, builds, (launch.plan, hosts), say).await?;
-        write_manifest(launch, preparation, hosts, &built, uploads).await?;
+        write_manifest(launch, preparation, hosts, &built, upload).await?;
     }
     for step in [Step::PlaceWorker, Step::RunWorker] {
         run_step(launch, context, step, hosts, say).await?;
@@ -217,7 +234,7 @@ async fn write_manifest(
     preparation: &Preparation,
     hosts: &[CloudHost],
     built: &[BuiltFile],
-    uploads: &Uploads,
+    upload: &mut Upload,
 ) -> Result<(), ProvisionError> {
     let (account, bucket, ttl) = (launch.account, &launch.infrastructure.bucket, preparation.ttl);
     let mut files = Vec::new();
@@ -230,8 +247,7 @@ async fn write_manifest(
     }
     let manifest = artifacts::manifest(hosts, &files)?;
     let (account, bucket, names) = (account.clone(), bucket.clone(), launch.names.clone());
-    let upload = async move { artifacts::upload_manifest(&account, &bucket, &names, manifest).await };
-    Ok(uploads.run(upload).await?)
+    upload.run(async move { artifacts::upload_manifest(&account, &bucket, &names, manifest).await }).await
 }
 
 async fn run_step(
@@ -244,4 +260,54 @@ async fn run_step(
     say(&format!("step {step}"));
     let (account, infrastructure, never) = (launch.account, launch.infrastructure, std::future::pending());
     Ok(steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn an_upload_that_nobody_waits_for_is_heard_to_its_end() {
+        let mut upload = Upload::default();
+        let (begun, begins) = oneshot::channel();
+        let (finish, finishes) = oneshot::channel();
+        let (done, mut is_done) = oneshot::channel();
+        let file = async move {
+            begun.send(()).unwrap();
+            finishes.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        };
+        tokio::select! {
+            _ = upload.run(file) => panic!("it cannot have ended"),
+            begun = begins => begun.unwrap(),
+        }
+        assert!(is_done.try_recv().is_err());
+        finish.send(()).unwrap();
+        upload.end().await;
+        assert_eq!(is_done.try_recv(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_ended_is_not_waited_for() {
+        let mut upload = Upload::default();
+        upload.run(async { Ok(()) }).await.unwrap();
+        assert!(upload.0.is_none());
+        upload.end().await;
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_cancelled_is_no_panic() {
+        let task = tokio::spawn(std::future::pending());
+        task.abort();
+        assert!(matches!(ended(task.await), Err(ProvisionError::Interrupted)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_not_waited_for_for_ever() {
+        let deadline = Deadline { name: "answers", limit: Duration::from_millis(20) };
+        assert!(!answered(deadline, "hosts", std::future::pending::<()>()).await);
+        assert!(answered(deadline, "hosts", async {}).await);
+    }
 }

@@ -179,6 +179,14 @@ class Commands(CloudTest):
         found = self.ssm.list_command_invocations(CommandId=command)["CommandInvocations"]
         details = sorted(one["StatusDetails"] for one in found)
         self.assertEqual(details, ["Failed", "Terminated", "Terminated"])
+        for status, count in {"Failed": 1, "Terminated": 2, "Cancelled": 2, "Undeliverable": 0}.items():
+            filters = [{"key": "Status", "value": status}]
+            found = self.ssm.list_command_invocations(CommandId=command, Filters=filters)
+            self.assertEqual(len(found["CommandInvocations"]), count, status)
+        with self.assertRaises(ClientError) as error:
+            filters = [{"key": "ExecutionStage", "value": "Complete"}]
+            self.ssm.list_command_invocations(CommandId=command, Filters=filters)
+        self.assertEqual(code_of(error), "InvalidFilterKey")
 
 
 class Parameters(CloudTest):

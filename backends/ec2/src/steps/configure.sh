@@ -7,5 +7,3 @@ for tool in aws curl sha256sum setsid flock tail tee; do
     command -v "$tool" >/dev/null || missing="$missing $tool"
 done
 [[ -z "$missing" ]] || die "this host lacks:$missing; use an image of Amazon Linux 2023, or one that has them"
-mkdir -p out/facts
-write_facts >out/facts/before.tsv

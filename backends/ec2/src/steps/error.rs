@@ -20,7 +20,7 @@ pub enum StepError {
         source: Box<ApiError>,
     },
     /// It failed on hosts.
-    #[error("step {step} failed on {} of {hosts} hosts{}", .failures.len(), told(.failures))]
+    #[error("step {step} failed on {} of {hosts} hosts{}", .failures.len(), told(*.step, .failures))]
     Failed {
         /// The step.
         step: Step,
@@ -31,9 +31,8 @@ pub enum StepError {
     },
     /// It did not end in time.
     #[error(
-        "deadline \"{}\" ({} s) has passed for {} of {hosts} hosts: {}; see their output in the log group of the \
-         stack, or keep the hosts (--keep) and look there", .deadline.name, .deadline.limit.as_secs(),
-        .hanging.len(), names(.hanging)
+        "{deadline} has passed for {} of {hosts} hosts: {}; see their output in the log group of the stack, or keep \
+         the hosts (--keep) and look there", .hanging.len(), names(.hanging)
     )]
     Deadline {
         /// The deadline.
@@ -45,9 +44,9 @@ pub enum StepError {
     },
     /// Hosts could not be reached in time.
     #[error(
-        "deadline \"{}\" ({} s) has passed for {} of {hosts} hosts: {}; do the instance profile (with \
+        "{deadline} has passed for {} of {hosts} hosts: {}; do the instance profile (with \
          AmazonSSMManagedInstanceCore), the image (with the SSM agent) and the subnet (with a way to the internet) fit?",
-        .deadline.name, .deadline.limit.as_secs(), .missing.len(), names(.missing)
+        .missing.len(), names(.missing)
     )]
     Unreachable {
         /// The deadline.
@@ -71,8 +70,8 @@ pub enum StepError {
         hosts: usize,
     },
     /// The caller gave it up.
-    #[error("{0} was given up")]
-    Cancelled(String),
+    #[error("step {0} was given up")]
+    Cancelled(Step),
 }
 
 /// A step that failed on a host.
@@ -94,10 +93,14 @@ impl fmt::Display for HostFailure {
     }
 }
 
-fn told(failures: &[HostFailure]) -> String {
-    let mut text: String = failures.iter().take(NAMED_MAX).map(|failure| format!("\n  {failure}")).collect();
-    if failures.len() > NAMED_MAX {
-        text.push_str(&format!("\n  and {} more", failures.len() - NAMED_MAX));
+/// Whose results are missing is told of each host; of what failed before, a few hosts are enough.
+fn told(step: Step, failures: &[HostFailure]) -> String {
+    let (first, others) = failures.split_at(failures.len().min(NAMED_MAX));
+    let mut text: String = first.iter().map(|failure| format!("\n  {failure}")).collect();
+    if step.saves_results() {
+        text.extend(others.iter().map(|HostFailure { host, status, .. }| format!("\n  {host}: {status}")));
+    } else if !others.is_empty() {
+        text.push_str(&format!("\n  and {} more", others.len()));
     }
     text
 }

@@ -1,7 +1,16 @@
 # Facts about the host, one a line: source, name and value, with tabs between. A fact that cannot be had is left out.
 
+# take_facts NAME: all of them in out/facts/NAME.tsv, or none. No step fails for want of them.
+take_facts() {
+    are_whole=yes
+    if mkdir -p out/facts && write_facts >facts.new && [[ -n "$are_whole" ]] &&
+        mv -T facts.new "out/facts/$1.tsv"; then return 0; fi
+    rm -f facts.new || true
+    printf 'netbench: the facts of this host cannot be written\n' >&2
+}
+
 fact() {
-    printf '%s\t%s\t%s\n' "$1" "$2" "${3//[$'\t\r\n']/ }"
+    printf '%s\t%s\t%s\n' "$1" "$2" "${3//[$'\t\r\n']/ }" || are_whole=''
 }
 
 write_facts() {

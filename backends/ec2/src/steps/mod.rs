@@ -1,14 +1,16 @@
 //! The steps that prepare the hosts of a run and bring back what they have: scripts, sent through SSM and watched.
 //!
 //! ```text
-//! step      names, dependencies, deadlines
-//! script    what a host does in a step (the text is in *.sh)
-//! send      one command for all hosts, sent once
-//! watch     one call a poll until it is done, whatever the number of hosts
-//! online    all hosts can be reached by SSM
+//! step         names, dependencies, deadlines
+//! script       what a host does in a step (the text is in *.sh)
+//! send         one command for all hosts, sent once
+//! watch        one call a poll until it is done, whatever the number of hosts
+//! invocations  what happened on each host, asked for at the end
+//! online       all hosts can be reached by SSM
 //! ```
 
 mod error;
+mod invocations;
 mod online;
 mod script;
 mod send;
@@ -29,4 +31,4 @@ pub use error::{HostFailure, StepError};
 pub use online::{REACHABLE, wait_online};
 pub use script::{Build, ScriptContext, WorkerDriver, quote, script};
 pub use step::{Deadline, Reach, Step};
-pub use watch::{StepTarget, run_step};
+pub use watch::{StepTarget, run_build, run_step};

@@ -1,14 +1,13 @@
 //! All hosts of a run can be reached by SSM.
 
 use super::error::StepError;
+use super::invocations::label;
 use super::step::Deadline;
-use super::watch::label;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::hosts::CloudHost;
 use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::types::{InstanceInformationStringFilter, PingStatus};
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
 /// From a running instance to an agent that has registered; half a minute is usual, and a quarter of an hour possible
@@ -24,7 +23,6 @@ pub async fn wait_online(
     names: &RunNames,
     hosts: &[CloudHost],
     deadline: Deadline,
-    cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
     let mut missing: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
     let mut unanswered = None;
@@ -42,7 +40,7 @@ pub async fn wait_online(
                     unanswered = Some(error);
                 }
                 Err(source) => {
-                    return Err(StepError::Api { what: REACHABLE.name.to_owned(), source: Box::new(source) });
+                    return Err(StepError::Api { what: deadline.name.to_owned(), source: Box::new(source) });
                 }
             }
             if !missing.is_empty() {
@@ -51,12 +49,7 @@ pub async fn wait_online(
         }
         Ok(())
     };
-    let ended = tokio::select! {
-        biased;
-        () = cancel => return Err(StepError::Cancelled("waiting until hosts are reachable by SSM".to_owned())),
-        ended = tokio::time::timeout(deadline.limit, waiting) => ended,
-    };
-    if let Ok(ended) = ended {
+    if let Ok(ended) = tokio::time::timeout(deadline.limit, waiting).await {
         return ended;
     }
     if let Some(source) = unanswered {
@@ -88,5 +81,56 @@ async fn online(account: &Account, names: &RunNames) -> Result<BTreeSet<String>,
         if next.is_none() {
             return Ok(online);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::example;
+    use crate::steps::fake_service::{FakeService, Reply, Request};
+    use crate::steps::watch_tests::hosts;
+    use serde_json::json;
+
+    fn online(names: &[&str]) -> Reply {
+        let host = |name: &&str| json!({"InstanceId": name, "PingStatus": "Online"});
+        let mut list: Vec<_> = names.iter().map(host).collect();
+        list.push(json!({"InstanceId": "i-1", "PingStatus": "ConnectionLost"}));
+        Reply::json(json!({ "InstanceInformationList": list }))
+    }
+
+    #[tokio::test]
+    async fn all_hosts_come_online_after_a_while() {
+        let mut polls = 0;
+        let service = FakeService::start(move |_: &Request| {
+            polls += 1;
+            if polls < 3 { online(&["i-0"]) } else { online(&["i-0", "i-1"]) }
+        });
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(5) };
+        wait_online(&service.account(), &example().names, &hosts(2), limit).await.unwrap();
+        assert_eq!(service.operations().len(), 3);
+        let expected = json!([{"Key": "tag:netbench-run", "Values": ["20261122-225500-1a2b"]}]);
+        assert_eq!(service.requests()[0].json()["Filters"], expected);
+    }
+
+    #[tokio::test]
+    async fn hosts_that_never_come_online_are_named() {
+        let service = FakeService::start(|_: &Request| online(&["i-0"]));
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_millis(200) };
+        let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
+        let error = error.unwrap_err().to_string();
+        let expected =
+            "deadline \"hosts reachable by SSM\" (0 s) has passed for 1 of 2 hosts: client-0 (i-1);";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_never_answers_is_named_instead_of_the_hosts() {
+        let service = FakeService::start(|_: &Request| Reply::Lost);
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(2) };
+        let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
+        let error = error.unwrap_err().to_string();
+        let expected = "hosts reachable by SSM: DescribeInstanceInformation of the hosts of run ";
+        assert!(error.starts_with(expected), "{error}");
     }
 }

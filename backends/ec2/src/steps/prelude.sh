@@ -1,5 +1,6 @@
 # What every step begins with: where it runs, what it may do twice, how it ends.
-# Set before: STEP RUN REGION BUCKET PREFIX LOCK_LIMIT_S DEPENDENCIES.
+# Set before: STEP RUN REGION BUCKET PREFIX LOCK_LIMIT_S SAVES_RESULTS DEPENDENCIES.
+# SAVES_RESULTS is "yes" for a step that is done again each time, and that goes on where the disk takes nothing more.
 
 export LC_ALL=C HOME="${HOME:-/root}" AWS_DEFAULT_REGION="$REGION" AWS_REGION="$REGION" AWS_PAGER=''
 umask 077
@@ -9,7 +10,7 @@ cd "$dir"
 
 # Ends the step with a reason, which is what the orchestrator shows first.
 die() {
-    printf '%s\n' "$*" >"reason_$STEP"
+    printf '%s\n' "$*" >"reason_$STEP" || true
     printf 'netbench: %s\n' "$*" >&2
     exit 1
 }
@@ -59,30 +60,39 @@ has_digest() {
 
 # One line, and the end of what the step wrote, on stderr: SSM keeps the beginning of long output, not its end.
 give_up() {
-    printf '%s\n' "$1" >"fail_$STEP"
+    printf '%s\n' "$1" >"fail_$STEP" || true
     printf 'netbench: step %s failed: %s\n' "$STEP" "$1" >&2
-    if [[ -s "$log" ]]; then
+    if [[ -f "$log" && -s "$log" ]]; then
         printf 'netbench: the end of its output:\n' >&2
         tail -n 25 "$log" | tail -c 4000 >&2
     fi
     exit 1
 }
 
+# What could not be written down ends a step, unless it saves results.
+unwritten() {
+    printf 'netbench: %s cannot be written\n' "$1" >&2
+    [[ -n "$SAVES_RESULTS" ]]
+}
+
 # A command that was sent twice waits here for the first one, and then finds its work done.
 take_turn() {
     log="out/logs/step_$STEP.log"
-    exec 9>lock
-    if ! flock -w "$LOCK_LIMIT_S" 9; then
-        printf 'netbench: another step of run %s has not ended within %s s\n' "$RUN" "$LOCK_LIMIT_S" >&2
-        exit 1
+    if exec 9>lock; then
+        if ! flock -w "$LOCK_LIMIT_S" 9; then
+            printf 'netbench: another step of run %s has not ended within %s s\n' "$RUN" "$LOCK_LIMIT_S" >&2
+            exit 1
+        fi
+    else
+        unwritten lock
     fi
-    if [[ -e "fin_$STEP" ]]; then
+    if [[ -e "fin_$STEP" && -z "$SAVES_RESULTS" ]]; then
         printf 'netbench: %s was done before\n' "$STEP"
         exit 0
     fi
-    rm -f "fail_$STEP" "reason_$STEP" "error_$STEP"
-    : >"$log"
-    date -u +%FT%TZ >"start_$STEP"
+    rm -f "fin_$STEP" "fail_$STEP" "reason_$STEP" "error_$STEP" || unwritten "fin_$STEP"
+    : >"$log" || unwritten "$log"
+    date -u +%FT%TZ >"start_$STEP" || unwritten "start_$STEP"
     local dependency
     for dependency in "${DEPENDENCIES[@]}"; do
         if [[ ! -e "fin_$dependency" ]]; then
@@ -110,5 +120,5 @@ run_body() {
         if [[ -s "reason_$STEP" ]]; then reason="$(<"reason_$STEP")"; fi
         give_up "$reason"
     fi
-    date -u +%FT%TZ >"fin_$STEP"
+    date -u +%FT%TZ >"fin_$STEP" || unwritten "fin_$STEP"
 }

@@ -27,6 +27,8 @@ mv key.new key
 worker_log="out/logs/$group-$address.log"
 : >worker.stdout
 : >>"$worker_log"
+# A driver needs more files than the 1024 that children of the SSM agent may open.
+ulimit -Sn "$(ulimit -Hn)" || printf 'the worker may open no more than %s files\n' "$(ulimit -Sn)"
 # Nothing of this step may stay open in the worker: neither the lock nor the pipe that SSM waits for.
 setsid "$dir/bin/runner" "${args[@]}" </dev/null >worker.stdout 2>>"$worker_log" 9>&- &
 pid=$!
@@ -48,3 +50,5 @@ until grep -q '^listening on ' worker.stdout; do
     sleep 0.1
 done
 printf 'worker %s %s\n' "$pid" "$(<worker.stdout)"
+# Not before: what was downloaded and built would be in the counters.
+take_facts before

@@ -1,6 +1,7 @@
 //! The script of a step: pure text, made from templates and quoted values.
 
 use super::step::{Deadline, Step};
+use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
 use backends::drivers::Package;
 use std::fmt::Write as _;
@@ -19,15 +20,11 @@ pub struct ScriptContext {
     pub scenario: String,
     /// The drivers, in the coordinator's order.
     pub drivers: Vec<WorkerDriver>,
-    /// Where workers listen for the coordinator.
-    pub control_port: u16,
     /// Where the driver of the first server listens; that of the next one a port higher, and so on. Hosts that share a
     /// machine, as in the emulated cloud, share its ports.
     pub driver_port: u16,
     /// More options of the worker's command line.
     pub worker_options: Vec<String>,
-    /// What is built by `build_driver`.
-    pub builds: Vec<Build>,
     /// No step may take longer; each has a limit of its own as well.
     pub step_limit: Duration,
 }
@@ -68,16 +65,42 @@ pub struct Build {
 /// How long a worker may take until it listens, in seconds. It only reads its scenario and its key.
 const LISTEN_LIMIT_S: u64 = 30;
 
+/// `take_facts`, for steps that take the host's facts.
+const FACTS: &str = include_str!("facts.sh");
+
 /// The bash script that does `step` on a host.
 ///
 /// It runs in `$NETBENCH_DIR/<run>` (by default below `/var/lib/netbench`), one at a time. It writes `start_<step>`
 /// first, then either `fin_<step>`, and ends with exit code 0, or `fail_<step>` with the reason, and ends with exit
-/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again.
+/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again, except by
+/// [`Step::UploadNetbenchRawData`], which uploads what came since and goes on without what its disk does not take.
+///
+/// [`Step::BuildDriver`] has a script of its own for each host, which is that of [`build_script`]; this one builds
+/// nothing.
 pub fn script(step: Step, context: &ScriptContext) -> String {
     script_with(step, context, LISTEN_LIMIT_S)
 }
 
+/// The script of [`Step::BuildDriver`] that builds `builds`, one after the other.
+pub(super) fn build_script(context: &ScriptContext, builds: &[Build]) -> String {
+    let calls: String = builds.iter().map(Build::call).collect();
+    framed(Step::BuildDriver, context, "", &(include_str!("build_driver.sh").to_owned() + &calls))
+}
+
 pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u64) -> String {
+    let (values, body) = match step {
+        Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh")),
+        Step::Configure => (String::new(), include_str!("configure.sh")),
+        Step::BuildDriver => return build_script(context, &[]),
+        Step::PlaceWorker => (String::new(), include_str!("place_worker.sh")),
+        Step::RunWorker => (worker(context, listen_limit_s) + FACTS, include_str!("run_worker.sh")),
+        Step::UploadNetbenchRawData => (FACTS.to_owned(), include_str!("upload_netbench_raw_data.sh")),
+    };
+    framed(step, context, &values, body)
+}
+
+/// `body` after what it needs and what every step begins with.
+fn framed(step: Step, context: &ScriptContext, values: &str, body: &str) -> String {
     let mut text = String::from("#!/bin/bash\nset -euo pipefail\n");
     let dependencies = step.dependencies().iter().map(|step| step.name());
     for (name, value) in [
@@ -87,20 +110,13 @@ pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u
         ("BUCKET", &context.bucket),
         ("PREFIX", &context.names.prefix()),
         ("LOCK_LIMIT_S", &context.deadline(step).limit.as_secs().max(1).to_string()),
+        ("SAVES_RESULTS", if step.saves_results() { "yes" } else { "" }),
     ] {
         let _ = writeln!(text, "{name}={}", quote(value));
     }
     let _ = writeln!(text, "DEPENDENCIES={}", array(dependencies));
     text.push_str(include_str!("prelude.sh"));
-    let (values, body, calls) = match step {
-        Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh"), String::new()),
-        Step::Configure => (facts(), include_str!("configure.sh"), String::new()),
-        Step::BuildDriver => (String::new(), include_str!("build_driver.sh"), builds(context)),
-        Step::PlaceWorker => (String::new(), include_str!("place_worker.sh"), String::new()),
-        Step::RunWorker => (worker(context, listen_limit_s), include_str!("run_worker.sh"), String::new()),
-        Step::UploadNetbenchRawData => (facts(), include_str!("upload_netbench_raw_data.sh"), String::new()),
-    };
-    let _ = write!(text, "\n{values}\nbody() {{\n{body}{calls}}}\n\ntake_turn\nrun_body\n");
+    let _ = write!(text, "\n{values}\nbody() {{\n{body}}}\n\ntake_turn\nrun_body\n");
     text
 }
 
@@ -130,10 +146,6 @@ fn array<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
     format!("({})", words.join(" "))
 }
 
-fn facts() -> String {
-    include_str!("facts.sh").to_owned()
-}
-
 fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
     let pairs = |path: fn(&WorkerDriver) -> &Option<String>| {
         let of = |driver| [WorkerDriver::name(driver), path(driver).as_deref().unwrap_or("")];
@@ -143,7 +155,7 @@ fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
     for (name, value) in [
         ("SCENARIO", quote(&context.scenario)),
         ("KEY_PARAMETER", quote(&context.names.key_parameter())),
-        ("CONTROL_PORT", context.control_port.to_string()),
+        ("CONTROL_PORT", CONTROL_PORT.to_string()),
         ("DRIVER_PORT", context.driver_port.to_string()),
         ("LISTEN_LIMIT_S", listen_limit_s.to_string()),
         ("SERVER_DRIVERS", pairs(|driver| &driver.server)),
@@ -155,19 +167,18 @@ fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
     text
 }
 
-fn builds(context: &ScriptContext) -> String {
-    let mut text = String::new();
-    for build in &context.builds {
-        let mut words = vec![quote(&build.place)];
-        words.extend(build.programs.iter().map(|program| quote(program)));
+impl Build {
+    /// The line that builds it.
+    fn call(&self) -> String {
+        let mut words = vec![quote(&self.place)];
+        words.extend(self.programs.iter().map(|program| quote(program)));
         words.push("--".to_owned());
-        words.extend(build.package.cargo_args().iter().map(|arg| quote(arg)));
-        if !build.default_features {
+        words.extend(self.package.cargo_args().iter().map(|arg| quote(arg)));
+        if !self.default_features {
             words.push("--no-default-features".to_owned());
         }
-        let _ = writeln!(text, "build_package {}", words.join(" "));
+        format!("build_package {}\n", words.join(" "))
     }
-    text
 }
 
 impl WorkerDriver {
@@ -191,16 +202,19 @@ pub(crate) fn example() -> ScriptContext {
             },
             WorkerDriver { name: "embedded".into(), server: None, client: None },
         ],
-        control_port: 9000,
         driver_port: 4433,
         worker_options: vec!["--sample-interval".into(), "50 ms".into()],
-        builds: vec![Build {
-            package: "registry:s2n-netbench-driver-tcp@0.1.0".parse().unwrap(),
-            default_features: true,
-            programs: vec!["s2n-netbench-driver-server-tcp".into()],
-            place: "artifacts/built/0a/".into(),
-        }],
         step_limit: Duration::from_secs(3600),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example_build() -> Build {
+    Build {
+        package: "registry:s2n-netbench-driver-tcp@0.1.0".parse().unwrap(),
+        default_features: true,
+        programs: vec!["s2n-netbench-driver-server-tcp".into()],
+        place: "artifacts/built/0a/".into(),
     }
 }
 
@@ -244,5 +258,16 @@ mod tests {
         for step in Step::ALL {
             assert!(!script(step, &context).contains("{{"), "{step}");
         }
+    }
+
+    #[test]
+    fn a_worker_is_built_from_a_commit_without_what_only_the_orchestrator_needs() {
+        let package = "git:https://host/a@0123456789abcdef0123456789abcdef01234567#runner".parse().unwrap();
+        let build =
+            Build { package, default_features: false, programs: vec!["runner".into()], ..example_build() };
+        let script = build_script(&example(), &[build]);
+        let expected = "build_package 'artifacts/built/0a/' 'runner' -- 'runner' '--git' 'https://host/a' '--rev' \
+                        '0123456789abcdef0123456789abcdef01234567' --no-default-features\n";
+        assert!(script.contains(expected), "{script}");
     }
 }

@@ -1,6 +1,6 @@
 //! The scripts are run by bash, in a directory of their own, with stand-ins for `aws` and `curl`.
 
-use super::script::{ScriptContext, example, script, script_with};
+use super::script::{ScriptContext, build_script, example, example_build, script, script_with};
 use super::step::Step;
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -21,7 +21,7 @@ case "$1 $2" in
 "s3 cp")
     args=("${@:3}")
     last="${args[-1]}" from="${args[-2]}"
-    recursive=''; [[ " $* " == *' --recursive '* ]] && recursive=-r
+    recursive=''; [[ " $* " == *' --recursive '* ]] && recursive=-rT
     if [[ "$from" == s3://* ]]; then cp "$BUCKET_DIR/${from#s3://*/}" "$last"
     else mkdir -p "$(dirname "$BUCKET_DIR/${last#s3://*/}")"; cp $recursive "$from" "$BUCKET_DIR/${last#s3://*/}"; fi ;;
 *) exit 99 ;;
@@ -42,6 +42,7 @@ cp "${url#file:}" "$out" || exit 22
 const RUNNER: &str = r#"#!/bin/bash
 if [[ "$1" == --version ]]; then echo 'runner 0.1.0'; exit 0; fi
 printf '%s\n' "$@" >"$CALLS.worker"
+ulimit -Sn >"$CALLS.files"
 "#;
 
 const CARGO: &str = r#"#!/bin/bash
@@ -182,12 +183,13 @@ fn all_steps_succeed_and_bring_the_results_back() {
     );
     let of_machine = ["x86_64", "aarch64"].map(|machine| host.has(&format!("bin/of-{machine}")));
     assert_eq!(of_machine, [cfg!(target_arch = "x86_64"), cfg!(target_arch = "aarch64")]);
+    assert!(!host.has("out/facts/before.tsv"), "what is downloaded and built is not to be in the counters");
+
+    host.succeed(Step::RunWorker);
     let facts = host.read("out/facts/before.tsv");
     assert!(facts.lines().all(|line| line.split('\t').count() == 3), "{facts}");
     let has = |fact: &&str| assert!(facts.lines().any(|line| line.starts_with(*fact)), "{fact}: {facts}");
     ["kernel\trelease\t", "sysctl\tnet.core.somaxconn\t", "sysctl\tnet.ipv4.tcp_rmem\t"].iter().for_each(has);
-
-    host.succeed(Step::RunWorker);
     assert_eq!((host.read("key").as_str(), mode(&host.run_path("key"))), ("the-secret-key\n", 0o600));
     let directory = host.run_path("");
     let directory = directory.to_str().unwrap().trim_end_matches('/');
@@ -210,6 +212,67 @@ fn all_steps_succeed_and_bring_the_results_back() {
         collected.join("facts/after.tsv").exists() && collected.join("logs/step_run_worker.log").exists()
     );
     assert!(!host.calls().contains("the-secret-key"));
+}
+
+#[test]
+fn a_worker_may_open_as_many_files_as_the_host_allows() {
+    let host = Host::new("echo 'listening on 127.0.0.1:9000'; exec sleep 60");
+    host.prepare();
+    let script = format!("ulimit -Sn 256\nulimit -Hn 700\n{}", script(Step::RunWorker, &host.context));
+    let output = host.command(&script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read_to_string(host.path("calls.files")).unwrap(), "700\n");
+}
+
+#[test]
+fn results_are_uploaded_again_each_time() {
+    let host = Host::new("");
+    host.prepare();
+    let collected = host.path("bucket").join(host.context.names.host_prefix("client", 3));
+    for name in ["first.json", "second.json"] {
+        fs::write(host.run_path("out").join(name), "{}").unwrap();
+        host.succeed(Step::UploadNetbenchRawData);
+        assert!(collected.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_does_not_keep_results_from_being_uploaded() {
+    let host = Host::new("");
+    host.prepare();
+    fs::write(host.run_path("out/result.json"), "{}").unwrap();
+    let step = Step::UploadNetbenchRawData;
+    // What can be opened and takes no bytes, and what cannot even be opened.
+    for name in ["facts.new".to_owned(), format!("out/logs/step_{step}.log")] {
+        std::os::unix::fs::symlink("/dev/full", host.run_path(&name)).unwrap();
+    }
+    fs::remove_file(host.run_path("lock")).unwrap();
+    for name in ["lock".to_owned(), format!("start_{step}"), format!("fin_{step}")] {
+        fs::create_dir(host.run_path(&name)).unwrap();
+    }
+    let output = host.run(step);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+    let collected = host.path("bucket").join(host.context.names.host_prefix("client", 3));
+    assert!(collected.join("result.json").exists() && !collected.join("facts/after.tsv").exists());
+    for name in ["lock", "fin_upload_netbench_raw_data", "the facts of this host"] {
+        assert!(said.contains(&format!("netbench: {name} cannot be written")), "{name}: {said}");
+    }
+
+    // A step on which others depend does not go on like that.
+    fs::create_dir(host.run_path("start_run_worker")).unwrap();
+    assert!(!host.run(Step::RunWorker).status.success());
+}
+
+#[test]
+fn facts_that_cannot_be_written_leave_the_earlier_ones_and_fail_nothing() {
+    let host = Host::new("");
+    host.prepare();
+    host.succeed(Step::UploadNetbenchRawData);
+    fs::create_dir(host.run_path("facts.new")).unwrap();
+    let before = host.read("out/facts/after.tsv");
+    host.succeed(Step::UploadNetbenchRawData);
+    assert_eq!(host.read("out/facts/after.tsv"), before);
 }
 
 #[test]
@@ -318,7 +381,8 @@ fn what_is_built_goes_up_by_its_digest() {
     let host = Host::new("");
     host.write("shims/cargo", CARGO);
     fs::set_permissions(host.path("shims/cargo"), fs::Permissions::from_mode(0o755)).unwrap();
-    let script = script(Step::BuildDriver, &host.context).replace("PATH=\"$HOME/.cargo/bin:$PATH\"\n", "");
+    let script =
+        build_script(&host.context, &[example_build()]).replace("PATH=\"$HOME/.cargo/bin:$PATH\"\n", "");
     host.succeed(Step::Configure);
     let output = host.command(&script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -330,17 +394,4 @@ fn what_is_built_goes_up_by_its_digest() {
     let expected = "cargo install --locked --root build s2n-netbench-driver-tcp --version 0.1.0 \
                     --bin=s2n-netbench-driver-server-tcp\n";
     assert!(host.calls().contains(expected), "{}", host.calls());
-}
-
-#[test]
-fn a_worker_is_built_from_a_commit_without_what_only_the_orchestrator_needs() {
-    let mut context = example();
-    context.builds[0].package =
-        "git:https://host/a@0123456789abcdef0123456789abcdef01234567#runner".parse().unwrap();
-    context.builds[0].default_features = false;
-    context.builds[0].programs = vec!["runner".into()];
-    let script = script(Step::BuildDriver, &context);
-    let expected = "build_package 'artifacts/built/0a/' 'runner' -- 'runner' '--git' 'https://host/a' '--rev' \
-                    '0123456789abcdef0123456789abcdef01234567' --no-default-features\n";
-    assert!(script.contains(expected), "{script}");
 }

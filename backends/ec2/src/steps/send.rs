@@ -4,10 +4,12 @@
 //! one has. Should it not be listed yet, it is sent again: the script's lock and its `fin_` marker then make the second
 //! one wait for the first and find its work done.
 
+use super::script::ScriptContext;
 use super::step::{Deadline, Step};
 use super::watch::StepTarget;
 use crate::api::{Account, ApiError, Cause, call};
-use crate::names::{RunNames, TAG_GROUP, TAG_RUN};
+use crate::infrastructure::Infrastructure;
+use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::operation::send_command::builders::SendCommandFluentBuilder;
@@ -32,29 +34,41 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Longest and shortest time limit that the service takes, in seconds.
 const LIMITS_S: (u64, u64) = (30, 172_800);
 
+/// Hosts that a command may name by their ids.
+pub(super) const HOSTS_BY_ID_MAX: usize = 50;
+
 /// What is sent.
 pub(super) struct Order<'a> {
     pub(super) account: &'a Account,
-    pub(super) names: &'a RunNames,
-    pub(super) log_group: Option<&'a str>,
+    pub(super) infrastructure: &'a Infrastructure,
+    pub(super) context: &'a ScriptContext,
     pub(super) step: Step,
     pub(super) target: &'a StepTarget,
     pub(super) script: String,
-    pub(super) deadline: Deadline,
 }
 
 impl Order<'_> {
-    /// Sends it; gives the id of the command.
-    pub(super) async fn send(&self) -> Result<String, ApiError> {
-        let comment = comment(self.names, self.step);
-        let resource = format!("step {} of run {}", self.step, self.names.run());
+    /// How long it may take on the slowest host.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.context.deadline(self.step)
+    }
+
+    /// What it is in messages.
+    pub(super) fn resource(&self) -> String {
+        format!("step {} of run {}", self.step, self.context.names.run())
+    }
+
+    /// Sends it to `target`; gives the id of the command.
+    pub(super) async fn send(&self, target: &StepTarget) -> Result<String, ApiError> {
+        let comment = comment(&self.context.names, self.step);
+        let resource = self.resource();
         let mut pause = self.account.poll_interval;
         let mut tried = 1;
         loop {
             let once = aws_sdk_ssm::config::Builder::new()
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::builder().operation_timeout(TRY_LIMIT).build());
-            let request = self.request(&comment).customize().config_override(once);
+            let request = self.request(&comment, target).customize().config_override(once);
             let error = match call("SendCommand", &resource, request.send()).await {
                 Ok(sent) => {
                     let id = sent.command().and_then(|command| command.command_id()).map(str::to_owned);
@@ -80,9 +94,9 @@ impl Order<'_> {
         }
     }
 
-    fn request(&self, comment: &str) -> SendCommandFluentBuilder {
+    fn request(&self, comment: &str, target: &StepTarget) -> SendCommandFluentBuilder {
         let limit_s = |limit: Duration| (limit + GRACE).as_secs().clamp(LIMITS_S.0, LIMITS_S.1);
-        let limit_s = limit_s(self.deadline.limit);
+        let limit_s = limit_s(self.deadline().limit);
         let mut request = self
             .account
             .ssm
@@ -94,10 +108,10 @@ impl Order<'_> {
             .timeout_seconds(i32::try_from(limit_s).unwrap_or(i32::MAX))
             .max_concurrency("100%")
             .max_errors("100%");
-        for (key, values) in self.target.filters(self.names) {
+        for (key, values) in target.filters(&self.context.names) {
             request = request.targets(Target::builder().key(key).set_values(Some(values)).build());
         }
-        if let Some(group) = self.log_group {
+        if let Some(group) = &self.infrastructure.log_group {
             let config = CloudWatchOutputConfig::builder()
                 .cloud_watch_output_enabled(true)
                 .cloud_watch_log_group_name(group);
@@ -130,7 +144,6 @@ impl StepTarget {
         let run = (format!("tag:{TAG_RUN}"), vec![names.run().to_string()]);
         match self {
             Self::All => vec![run],
-            Self::Group(group) => vec![run, (format!("tag:{TAG_GROUP}"), vec![group.name().to_owned()])],
             Self::Hosts(instances) => vec![("InstanceIds".to_owned(), instances.clone())],
         }
     }

@@ -8,15 +8,16 @@ use std::time::Duration;
 pub enum Step {
     /// Fetches the manifest and the scenario file that it names.
     UploadScenarioFile,
-    /// Checks that the host has what the other steps use, and takes its facts (`out/facts/before.tsv`): kernel,
-    /// instance, processor, sysctls of the network, counters of the primary interface.
+    /// Checks that the host has what the other steps use.
     Configure,
     /// Builds programs from source with cargo and puts them into the bucket by their digest, for other hosts of the
     /// same kind. Only for what could not be brought along.
     BuildDriver,
     /// Fetches the worker and the drivers that the manifest names, and sees that the worker runs on this host.
     PlaceWorker,
-    /// Fetches the key of the run, starts the worker in the background, and waits until it listens.
+    /// Fetches the key of the run, starts the worker in the background, waits until it listens, and takes the host's
+    /// facts (`out/facts/before.tsv`): kernel, instance, processor, sysctls of the network, counters of the primary
+    /// interface. Downloads and builds are over by then, so that the counters tell of the repetitions.
     RunWorker,
     /// Takes the host's facts again (`out/facts/after.tsv`), and uploads results, logs and facts. Stops nothing.
     UploadNetbenchRawData,
@@ -31,7 +32,7 @@ pub enum Reach {
     OneHostOfAKind,
 }
 
-/// How long something may take, under a name that the user sees.
+/// How long something may take, under a name that the user sees. It is told as `deadline "<name>" (<limit> s)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// Its name.
@@ -88,6 +89,19 @@ impl Step {
         Deadline { name, limit: Duration::from_secs(minutes * 60) }
     }
 
+    /// Whether it saves what hosts have. Each host then saves what it can, whatever becomes of other hosts and of its
+    /// own disk, and does so each time that it is asked: there may be more by then.
+    pub(super) fn saves_results(self) -> bool {
+        match self {
+            Self::UploadNetbenchRawData => true,
+            Self::UploadScenarioFile
+            | Self::Configure
+            | Self::BuildDriver
+            | Self::PlaceWorker
+            | Self::RunWorker => false,
+        }
+    }
+
     /// Where it runs.
     pub fn reach(self) -> Reach {
         match self {
@@ -98,6 +112,12 @@ impl Step {
             | Self::RunWorker
             | Self::UploadNetbenchRawData => Reach::EveryHost,
         }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "deadline \"{}\" ({} s)", self.name, self.limit.as_secs())
     }
 }
 

@@ -1,34 +1,35 @@
 //! A step on its hosts, from the command to its end: one call a poll, whatever the number of hosts.
+//!
+//! A command by tag may find too few hosts, since the service learns of tags with a delay. It is then sent once more, to
+//! the hosts that it missed, by their ids.
 
 use super::error::{HostFailure, StepError};
-use super::script::{ScriptContext, script};
-use super::send::Order;
-use super::step::{Deadline, Step};
+use super::invocations::{self, AFTERWARDS, label};
+use super::script::{Build, ScriptContext, build_script, script};
+use super::send::{HOSTS_BY_ID_MAX, Order};
+use super::step::Step;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
-use aws_sdk_ssm::types::{Command, CommandInvocation, CommandInvocationStatus, CommandStatus};
-use russula_proto::Group;
-use std::future::Future;
-use std::sync::OnceLock;
+use aws_sdk_ssm::types::{Command, CommandInvocation, CommandStatus};
+use std::future::{Future, pending};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// Hosts whose output is asked for after a failure, one call each.
-const OUTPUTS_MAX: usize = 3;
-
-/// How often the list of what happened on each host is asked for, until it shows a failure that was counted.
+/// How often the list of what happened on each host is asked for, until it shows the failures that were counted.
 const LOOKS_MAX: usize = 3;
 
-/// For the calls that follow a deadline or a failure, and change nothing about it.
-const AFTERWARDS: Duration = Duration::from_secs(20);
+/// How often a command that runs is seen with too few hosts before it is believed that it will not find more.
+const SHORT_LOOKS_MAX: u32 = 3;
+
+/// From sending a command until the service must know it.
+const LISTED: Duration = Duration::from_secs(20);
 
 /// Which hosts do a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepTarget {
     /// All of the run.
     All,
-    /// All of a group.
-    Group(Group),
     /// Some, fifty at most, by the ids of their instances.
     Hosts(Vec<String>),
 }
@@ -36,7 +37,9 @@ pub enum StepTarget {
 /// Does `step` on those of `hosts` (all hosts of the run) that `target` means. `cancel` ends it early.
 ///
 /// # Errors
-/// [`StepError`]: what failed where and why, or which deadline passed for which hosts. The command is then cancelled.
+/// [`StepError`]: what failed where and why, or which deadline passed for which hosts. The command is then cancelled. A
+/// failure on one host is an error at once, except for [`Step::UploadNetbenchRawData`]: what other hosts have is waited
+/// for, and the error names all that failed.
 pub async fn run_step(
     account: &Account,
     infrastructure: &Infrastructure,
@@ -46,16 +49,24 @@ pub async fn run_step(
     hosts: &[CloudHost],
     cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
-    let order = Order {
-        account,
-        names: &context.names,
-        log_group: infrastructure.log_group.as_deref(),
-        step,
-        target,
-        script: script(step, context),
-        deadline: context.deadline(step),
-    };
+    let order = Order { account, infrastructure, context, step, target, script: script(step, context) };
     run_order(&order, hosts, cancel).await
+}
+
+/// Has `host` do [`Step::BuildDriver`] for `builds`.
+///
+/// # Errors
+/// Those of [`run_step`].
+pub async fn run_build(
+    account: &Account,
+    infrastructure: &Infrastructure,
+    context: &ScriptContext,
+    builds: &[Build],
+    host: &CloudHost,
+) -> Result<(), StepError> {
+    let (target, script) = (&StepTarget::Hosts(vec![host.instance.clone()]), build_script(context, builds));
+    let order = Order { account, infrastructure, context, step: Step::BuildDriver, target, script };
+    run_order(&order, std::slice::from_ref(host), pending()).await
 }
 
 pub(super) async fn run_order(
@@ -67,193 +78,236 @@ pub(super) async fn run_order(
     if hosts.is_empty() {
         return Ok(());
     }
-    let watch = Watch { order, hosts, command: OnceLock::new() };
+    let mut watch = Watch { order, hosts, commands: Vec::new(), is_complete: false };
     tokio::select! {
         biased;
         () = cancel => {
-            watch.cancel_command().await;
-            Err(StepError::Cancelled(format!("step {}", order.step)))
+            watch.cancel_commands().await;
+            Err(StepError::Cancelled(order.step))
         }
-        ended = tokio::time::timeout(order.deadline.limit, watch.to_the_end()) => match ended {
+        ended = tokio::time::timeout(order.deadline().limit, watch.finish()) => match ended {
             Ok(result) => result,
-            Err(_) => Err(watch.hanging(order.deadline).await),
+            Err(_) => Err(watch.hanging().await),
         }
     }
 }
 
-/// One command and its hosts.
+/// A step, its hosts, and the commands that were sent: the first one, and those to the hosts that it missed.
 struct Watch<'a> {
     order: &'a Order<'a>,
     hosts: Vec<&'a CloudHost>,
-    /// Its id, as soon as it is known.
-    command: OnceLock<String>,
+    commands: Vec<Sent>,
+    /// Whether hosts that the first command missed were looked for.
+    is_complete: bool,
 }
 
-/// What the counts of a command say.
-#[derive(Debug, PartialEq, Eq)]
-enum Progress {
-    Running,
-    Succeeded,
-    Failed,
+/// A command, and what was last seen of it.
+struct Sent {
+    id: String,
+    since: Instant,
+    seen: Option<Command>,
+    /// How often it was seen to run with too few hosts.
+    short_looks: u32,
 }
 
-impl Watch<'_> {
-    async fn to_the_end(&self) -> Result<(), StepError> {
-        let sent = self.order.send().await.map_err(|source| self.api(source))?;
-        let id = self.command.get_or_init(|| sent);
+impl<'a> Watch<'a> {
+    /// Sends the first command and sees all of them to their end.
+    async fn finish(&mut self) -> Result<(), StepError> {
+        self.send(&self.order.target.clone()).await?;
         loop {
             tokio::time::sleep(self.order.account.poll_interval).await;
-            let request = self.order.account.ssm.list_commands().command_id(id);
-            let commands = match call("ListCommands", &self.resource(), request.send()).await {
-                Ok(commands) => commands,
-                // The deadline ends it if this does not pass.
-                Err(error) if matches!(error.cause, Cause::Throttled | Cause::Unreachable) => {
-                    tracing::warn!("{error}; looking again");
-                    continue;
-                }
-                Err(error) => return Err(self.api(error)),
+            self.look().await?;
+            let has_failures = self.commands.iter().any(Sent::has_failures);
+            if has_failures && !self.order.step.saves_results() {
+                return Err(self.failed().await);
+            }
+            let is_done = if self.misses_hosts() {
+                self.send_to_missing().await.map(|()| false)
+            } else if !self.commands.iter().all(Sent::has_ended) {
+                Ok(false)
+            } else if has_failures {
+                return Err(self.failed().await);
+            } else {
+                self.all_reached().await.map(|()| true)
             };
-            // A command that was just sent may not be listed yet.
-            let Some(command) = commands.commands().first() else { continue };
-            match progress(command) {
-                Progress::Running => {}
-                Progress::Succeeded => return self.all_reached(command).await,
-                Progress::Failed => return Err(self.failed(command).await),
+            match is_done {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(StepError::Api { source, .. }) if may_pass(&source) => {
+                    tracing::warn!("{source}; looking again");
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// A command by tag succeeds as well when it reached too few hosts, or none.
-    async fn all_reached(&self, command: &Command) -> Result<(), StepError> {
-        if usize::try_from(command.target_count()) == Ok(self.hosts.len()) {
-            return Ok(());
-        }
-        let invocations = self.invocations().await.map_err(|source| self.api(source))?;
-        let reached = |host: &&&CloudHost| {
-            invocations.iter().any(|one| one.instance_id() == Some(host.instance.as_str()))
-        };
-        let missing: Vec<_> =
-            self.hosts.iter().filter(|host| !reached(host)).map(|host| label(host)).collect();
-        if missing.is_empty() {
-            tracing::warn!("{} also reached hosts that this run does not know", self.resource());
-            return Ok(());
-        }
-        Err(StepError::NotSent { step: self.order.step, missing, hosts: self.hosts.len() })
+    async fn send(&mut self, target: &StepTarget) -> Result<(), StepError> {
+        let id = self.order.send(target).await.map_err(|source| self.api(source))?;
+        self.commands.push(Sent { id, since: Instant::now(), seen: None, short_looks: 0 });
+        Ok(())
     }
 
-    async fn failed(&self, command: &Command) -> StepError {
+    /// Sees how far the commands are that have not ended.
+    async fn look(&mut self) -> Result<(), StepError> {
+        let (resource, hosts) = (self.order.resource(), self.hosts.len());
+        for sent in self.commands.iter_mut().filter(|sent| !sent.has_ended()) {
+            let request = self.order.account.ssm.list_commands().command_id(&sent.id);
+            match call("ListCommands", &resource, request.send()).await {
+                // A command that was just sent may not be listed yet, or not even be known.
+                Ok(commands) => sent.see(commands.commands().first().cloned(), hosts),
+                Err(error) if sent.may_be_unknown(&error) => tracing::debug!("{error}; looking again"),
+                // The deadline ends it if this does not pass.
+                Err(error) if may_pass(&error) => tracing::warn!("{error}; looking again"),
+                Err(source) => {
+                    let what = format!("step {}", self.order.step);
+                    return Err(StepError::Api { what, source: Box::new(source) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the first command is done with finding hosts, has found too few, and nothing was done about it.
+    fn misses_hosts(&self) -> bool {
+        let Some(first) = self.commands.first().filter(|_| !self.is_complete) else { return false };
+        let is_settled = first.has_ended() || first.short_looks >= SHORT_LOOKS_MAX;
+        is_settled && first.targets().is_some_and(|targets| targets < self.hosts.len())
+    }
+
+    /// Should the first command come to them after all, the script finds its work done.
+    async fn send_to_missing(&mut self) -> Result<(), StepError> {
+        let invocations = self.invocations().await?;
+        let missing = invocations::missing_of(&invocations, &self.hosts);
+        if missing.is_empty() {
+            // The counts lag behind.
+            self.is_complete = true;
+            return Ok(());
+        }
+        let ids: Vec<String> = missing.iter().map(|host| host.instance.clone()).collect();
+        tracing::warn!(
+            "{} has found {} of {} hosts; sending it to the others by their ids: {}",
+            self.order.resource(),
+            self.hosts.len() - missing.len(),
+            self.hosts.len(),
+            ids.join(", ")
+        );
+        for ids in ids.chunks(HOSTS_BY_ID_MAX) {
+            let sent = self.send(&StepTarget::Hosts(ids.to_vec())).await;
+            // The others still upload; in the end, those that got no command are named.
+            match sent {
+                Err(error) if self.order.step.saves_results() => tracing::warn!("{error}"),
+                sent => sent?,
+            }
+        }
+        self.is_complete = true;
+        Ok(())
+    }
+
+    /// Commands succeed as well when they reached too few hosts, or none.
+    async fn all_reached(&self) -> Result<(), StepError> {
+        let (order, hosts) = (self.order, self.hosts.len());
+        let targets: usize = self.commands.iter().filter_map(Sent::targets).sum();
+        if targets < hosts || self.commands.len() > 1 {
+            let missing = invocations::missing_of(&self.invocations().await?, &self.hosts);
+            if !missing.is_empty() {
+                let missing = missing.into_iter().map(label).collect();
+                return Err(StepError::NotSent { step: order.step, missing, hosts });
+            }
+        } else if targets > hosts {
+            tracing::warn!("{} also reached hosts that this run does not know", self.order.resource());
+        }
+        let mut undeliverable = Vec::new();
+        for sent in &self.commands {
+            let found = invocations::undeliverable(order.account, &sent.id, &self.order.resource()).await;
+            undeliverable.extend(found.map_err(|source| self.api(source))?);
+        }
+        if undeliverable.is_empty() {
+            return Ok(());
+        }
+        let failures = invocations::failures_of(&undeliverable, &self.hosts);
+        let failures = invocations::told(order.account, failures).await;
+        Err(StepError::Failed { step: order.step, failures, hosts })
+    }
+
+    async fn failed(&self) -> StepError {
+        let counted = self.commands.iter().map(Sent::failures).sum::<usize>().max(1);
         let mut failures = Vec::new();
         for look in 0..LOOKS_MAX {
-            let invocations = match self.invocations().await {
-                Ok(invocations) => invocations,
-                Err(error) => return self.api(error),
-            };
-            failures =
-                invocations.iter().filter(|one| has_failed(one)).map(|one| self.failure(one)).collect();
-            if !failures.is_empty() {
-                break;
-            }
-            if look + 1 < LOOKS_MAX {
+            if look > 0 {
                 tokio::time::sleep(self.order.account.poll_interval).await;
             }
-        }
-        for (failure, instance) in failures.iter_mut().take(OUTPUTS_MAX) {
-            if let Some(output) = self.output(instance).await {
-                failure.output = Some(output);
+            failures = match self.invocations().await {
+                Ok(invocations) => invocations::failures_of(&invocations, &self.hosts),
+                Err(error) => return error,
+            };
+            if failures.len() >= counted {
+                break;
             }
         }
-        if !has_ended(command) {
-            self.cancel_command().await;
-        }
-        let mut failures: Vec<_> = failures.into_iter().map(|(failure, _)| failure).collect();
+        let mut failures = invocations::told(self.order.account, failures).await;
+        self.cancel_commands().await;
         if failures.is_empty() {
-            let status = command.status_details().unwrap_or("Failed").to_owned();
+            let failed = self.commands.iter().find(|sent| sent.has_failures());
+            let status = failed.and_then(|sent| sent.seen.as_ref()?.status_details()).unwrap_or("Failed");
             failures.push(HostFailure {
                 host: "a host that the service does not name".into(),
-                status,
+                status: status.to_owned(),
                 output: None,
             });
         }
         StepError::Failed { step: self.order.step, failures, hosts: self.hosts.len() }
     }
 
-    /// A host that failed, with the beginning of its output, and its instance.
-    fn failure(&self, one: &CommandInvocation) -> (HostFailure, String) {
-        let instance = one.instance_id().unwrap_or("unknown").to_owned();
-        let host = self.hosts.iter().find(|host| host.instance == instance);
-        let host = host.map_or_else(|| instance.clone(), |host| label(host));
-        let status = one.status_details().or(one.status().map(|status| status.as_str()));
-        let plugin = one.command_plugins().iter().find(|plugin| plugin.response_code() != 0);
-        let output = plugin.or(one.command_plugins().first()).and_then(|plugin| plugin.output());
-        let output = output.filter(|output| !output.trim().is_empty()).map(str::to_owned);
-        (HostFailure { host, status: status.unwrap_or("Failed").to_owned(), output }, instance)
-    }
-
-    /// What the step said on stderr: the reason and the end of its output.
-    async fn output(&self, instance: &str) -> Option<String> {
-        let id = self.command.get()?;
-        let request = self.order.account.ssm.get_command_invocation().command_id(id).instance_id(instance);
-        let request =
-            tokio::time::timeout(AFTERWARDS, call("GetCommandInvocation", instance, request.send()));
-        let output = match request.await {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => {
-                tracing::warn!("{error}");
-                return None;
-            }
-            Err(_) => return None,
-        };
-        output.standard_error_content().filter(|text| !text.trim().is_empty()).map(str::to_owned)
-    }
-
-    /// Everything that is known of the command on each host, fifty hosts a call.
-    async fn invocations(&self) -> Result<Vec<CommandInvocation>, ApiError> {
-        let (mut all, mut next) = (Vec::new(), None);
-        let Some(id) = self.command.get() else { return Ok(all) };
-        loop {
-            let request = self.order.account.ssm.list_command_invocations().command_id(id).details(true);
-            let request = request.max_results(50).set_next_token(next.take());
-            let page = call("ListCommandInvocations", &self.resource(), request.send()).await?;
-            all.extend_from_slice(page.command_invocations());
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                return Ok(all);
-            }
-        }
-    }
-
     /// Who has not ended when the deadline passes: all, if the service does not even answer that.
-    async fn hanging(&self, deadline: Deadline) -> StepError {
-        if self.command.get().is_none() {
+    async fn hanging(&self) -> StepError {
+        let (step, deadline, hosts) = (self.order.step, self.order.deadline(), self.hosts.len());
+        if self.commands.is_empty() {
             let missing = self.hosts.iter().map(|host| label(host)).collect();
-            return StepError::NotSent { step: self.order.step, missing, hosts: self.hosts.len() };
+            return StepError::NotSent { step, missing, hosts };
         }
         let invocations = tokio::time::timeout(AFTERWARDS, self.invocations()).await;
         let invocations = invocations.unwrap_or(Ok(Vec::new())).unwrap_or_default();
-        self.cancel_command().await;
-        let ended = |host: &CloudHost| {
-            let one = invocations.iter().find(|one| one.instance_id() == Some(host.instance.as_str()));
-            one.is_some_and(|one| one.status() == Some(&CommandInvocationStatus::Success))
+        let failures = invocations::failures_of(&invocations, &self.hosts);
+        let mut failures = invocations::told(self.order.account, failures).await;
+        self.cancel_commands().await;
+        let is_hanging = |host: &&&CloudHost| {
+            !invocations::has_succeeded(&invocations, host) && !invocations::has_failed_on(&invocations, host)
         };
-        let hanging: Vec<_> = self.hosts.iter().filter(|host| !ended(host)).map(|host| label(host)).collect();
-        StepError::Deadline { deadline, hanging, hosts: self.hosts.len() }
+        let hanging: Vec<_> = self.hosts.iter().filter(is_hanging).map(|host| label(host)).collect();
+        if failures.is_empty() {
+            return StepError::Deadline { deadline, hanging, hosts };
+        }
+        let status = format!("not ended when {deadline} had passed");
+        let hanging =
+            hanging.into_iter().map(|host| HostFailure { host, status: status.clone(), output: None });
+        failures.extend(hanging);
+        StepError::Failed { step, failures, hosts }
+    }
+
+    /// Everything that is known of the commands on each host.
+    async fn invocations(&self) -> Result<Vec<CommandInvocation>, StepError> {
+        let mut all = Vec::new();
+        for sent in &self.commands {
+            let found = invocations::all_of(self.order.account, &sent.id, &self.order.resource()).await;
+            all.extend(found.map_err(|source| self.api(source))?);
+        }
+        Ok(all)
     }
 
     /// What cannot be cancelled ends by the service's own time limit.
-    async fn cancel_command(&self) {
-        let Some(id) = self.command.get() else { return };
-        let request = self.order.account.ssm.cancel_command().command_id(id);
-        let resource = self.resource();
-        let request = call("CancelCommand", &resource, request.send());
-        match tokio::time::timeout(AFTERWARDS, request).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!("{error}"),
-            Err(_) => tracing::warn!("CancelCommand of {resource} was not answered"),
+    async fn cancel_commands(&self) {
+        for sent in self.commands.iter().filter(|sent| !sent.has_ended()) {
+            let request = self.order.account.ssm.cancel_command().command_id(&sent.id);
+            let resource = self.order.resource();
+            let request = call("CancelCommand", &resource, request.send());
+            match tokio::time::timeout(AFTERWARDS, request).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!("{error}"),
+                Err(_) => {
+                    tracing::warn!("CancelCommand of {resource} was not answered within {AFTERWARDS:?}")
+                }
+            }
         }
-    }
-
-    fn resource(&self) -> String {
-        format!("step {} of run {}", self.order.step, self.order.names.run())
     }
 
     fn api(&self, source: ApiError) -> StepError {
@@ -261,42 +315,61 @@ impl Watch<'_> {
     }
 }
 
+impl Sent {
+    fn see(&mut self, command: Option<Command>, hosts: usize) {
+        if command.is_some() {
+            self.seen = command;
+        }
+        if self.status() == Some(&CommandStatus::InProgress) && self.targets() < Some(hosts) {
+            self.short_looks += 1;
+        }
+    }
+
+    /// Whether `error` means that the service has yet to learn of the command.
+    fn may_be_unknown(&self, error: &ApiError) -> bool {
+        let is_new = self.seen.is_none() && self.since.elapsed() < LISTED;
+        is_new && error.code.as_deref() == Some("InvalidCommandId")
+    }
+
+    fn status(&self) -> Option<&CommandStatus> {
+        self.seen.as_ref()?.status()
+    }
+
+    /// How many hosts it has found.
+    fn targets(&self) -> Option<usize> {
+        usize::try_from(self.seen.as_ref()?.target_count()).ok()
+    }
+
+    /// How many hosts it has failed on.
+    fn failures(&self) -> usize {
+        let counts = |command: &Command| command.error_count() + command.delivery_timed_out_count();
+        usize::try_from(self.seen.as_ref().map(counts).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// With the many errors that are allowed, so that one host does not keep others from theirs, a command may succeed
+    /// although hosts failed: the counts decide.
+    fn has_failures(&self) -> bool {
+        use CommandStatus::{Cancelled, Failed, TimedOut};
+        self.failures() > 0
+            || self.status().is_some_and(|status| [Failed, TimedOut, Cancelled].contains(status))
+    }
+
+    fn has_ended(&self) -> bool {
+        use CommandStatus::{Cancelled, Failed, Success, TimedOut};
+        self.status().is_some_and(|status| [Cancelled, Failed, Success, TimedOut].contains(status))
+    }
+}
+
 impl StepTarget {
     fn means(&self, host: &CloudHost) -> bool {
         match self {
             Self::All => true,
-            Self::Group(group) => host.group == *group,
             Self::Hosts(instances) => instances.contains(&host.instance),
         }
     }
 }
 
-/// With the many errors that are allowed, so that one host does not keep others from theirs, a command may succeed
-/// although hosts failed: the counts decide.
-fn progress(command: &Command) -> Progress {
-    let status = command.status();
-    let bad = [CommandStatus::Failed, CommandStatus::TimedOut, CommandStatus::Cancelled];
-    let failures = command.error_count() + command.delivery_timed_out_count();
-    if failures > 0 || status.is_some_and(|status| bad.contains(status)) {
-        Progress::Failed
-    } else if status == Some(&CommandStatus::Success) {
-        Progress::Succeeded
-    } else {
-        Progress::Running
-    }
-}
-
-fn has_ended(command: &Command) -> bool {
-    use CommandStatus::{Cancelled, Failed, Success, TimedOut};
-    command.status().is_some_and(|status| [Cancelled, Failed, Success, TimedOut].contains(status))
-}
-
-fn has_failed(one: &CommandInvocation) -> bool {
-    use CommandInvocationStatus::{Cancelled, Failed, TimedOut};
-    one.status().is_some_and(|status| [Cancelled, Failed, TimedOut].contains(status))
-}
-
-/// A host as the user knows it.
-pub(super) fn label(host: &CloudHost) -> String {
-    format!("{}-{} ({})", host.group.name(), host.index, host.instance)
+/// Whether a call that only asks may succeed when it is made again.
+fn may_pass(error: &ApiError) -> bool {
+    matches!(error.cause, Cause::Throttled | Cause::Unreachable)
 }

@@ -18,7 +18,7 @@ use ec2::artifacts::Artifact;
 use ec2::cloud::{self, CloudHosts, CloudParts};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
-use ec2::launch::{CONTROL_PORT, Launch, Settings, read_key};
+use ec2::launch::{Launch, Settings, read_key};
 use ec2::names::RunNames;
 use ec2::plan::LaunchPlan;
 use ec2::provision::{News, Preparation, ProvisionError, provision};
@@ -231,10 +231,8 @@ impl Ec2Run {
             bucket: bucket.to_owned(),
             scenario: on_hosts.scenario.clone(),
             drivers: on_hosts.drivers.clone(),
-            control_port: CONTROL_PORT,
             driver_port: self.driver_port,
             worker_options,
-            builds: vec![],
             step_limit: self.step_timeout,
         }
     }

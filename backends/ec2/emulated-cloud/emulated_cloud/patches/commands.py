@@ -76,7 +76,7 @@ def _list(self: Any) -> ActionResult:
     if instance := self._get_param("InstanceId"):
         found = [one for one in found if instance in {invocation.host.id for invocation in one.invocations}]
     filters = self._get_param("Filters", [])
-    found = [one for one in found if all(_passes(one, one.state()[0], entry) for entry in filters)]
+    found = [one for one in found if all(_passes(one, one.state(), entry) for entry in filters)]
     described = [one.described() for one in sorted(found, key=lambda one: one.requested, reverse=True)]
     part, token = page(described, self._get_param("NextToken"), self._get_int_param("MaxResults"), PAGE_MAX)
     return ActionResult({"Commands": part, "NextToken": token})
@@ -88,7 +88,9 @@ def _list_invocations(self: Any) -> ActionResult:
     if instance := self._get_param("InstanceId"):
         found = [one for one in found if one.host.id == instance]
     filters = self._get_param("Filters", [])
-    found = [one for one in found if all(_passes(one.command, one.state[0], entry) for entry in filters)]
+    if any(entry["key"] == "ExecutionStage" for entry in filters):
+        raise SSMException("InvalidFilterKey", "ExecutionStage is a filter of ListCommands only")
+    found = [one for one in found if all(_passes(one.command, one.state, entry) for entry in filters)]
     part, token = page(found, self._get_param("NextToken"), self._get_int_param("MaxResults"), PAGE_MAX)
     details = bool(self._get_param("Details", False))
     described = [_described(invocation, details) for invocation in part]
@@ -170,10 +172,11 @@ def _command(command_id: str) -> Command:
     return command
 
 
-def _passes(command: Command, status: str, entry: dict[str, str]) -> bool:
+def _passes(command: Command, state: tuple[str, str], entry: dict[str, str]) -> bool:
+    """A status is found by its details as well: TimedOut includes DeliveryTimedOut, which is a value, too."""
     key, value = entry["key"], entry["value"]
     if key == "Status":
-        return status == value
+        return value in state
     if key == "DocumentName":
         return value == DOCUMENT
     if key in ("InvokedAfter", "InvokedBefore"):
