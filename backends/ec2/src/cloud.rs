@@ -116,10 +116,9 @@ impl CloudHosts {
     /// Downloads what the hosts have uploaded into the run directory.
     async fn download(&self, run_directory: &Path) -> Vec<String> {
         let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
-        let place = |host: &str, path: &str| Some(place_of(host, path));
         let bucket = &infrastructure.bucket;
         tokio::select! {
-            collected = artifacts::collect(account, bucket, &context.names, run_directory, place) => {
+            collected = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
                 collected.err().map(|error| error.to_string()).into_iter().collect()
             }
             () = readable(impatience.as_ref()) => {
@@ -233,12 +232,14 @@ fn note(run_directory: &Path, entry: &Entry) {
     }
 }
 
-/// Where a file of a host goes in the run directory. Results and logs bear the host's address in their names.
-fn place_of(host: &str, path: &str) -> PathBuf {
-    match path.split_once('/') {
-        Some(("facts", name)) => Path::new("facts").join(host).join(name),
-        Some(("logs", name)) if name.starts_with("step_") => Path::new("logs").join(host).join(name),
-        Some(_) | None => PathBuf::from(path),
+/// Where a file of a host goes in the run directory; nowhere, if it is none that a host has to give: the files of the
+/// run itself lie there, too, and a host may be hostile. Results and logs bear the host's address in their names.
+fn place_of(host: &str, path: &str) -> Option<PathBuf> {
+    match path.split_once('/')? {
+        ("facts", name) => Some(Path::new("facts").join(host).join(name)),
+        ("logs", name) if name.starts_with("step_") => Some(Path::new("logs").join(host).join(name)),
+        ("results" | "logs", _) => Some(PathBuf::from(path)),
+        _ => None,
     }
 }
 
@@ -386,7 +387,21 @@ mod tests {
             ("logs/step_configure.log", "logs/server-0/step_configure.log"),
             ("facts/before.tsv", "facts/server-0/before.tsv"),
         ] {
-            assert_eq!(place_of("server-0", path), Path::new(place));
+            assert_eq!(place_of("server-0", path).as_deref(), Some(Path::new(place)));
+        }
+    }
+
+    #[test]
+    fn a_host_cannot_replace_files_of_the_run() {
+        for path in [
+            "cloud.jsonl",
+            "run.json",
+            "results",
+            "scenario/incast.json",
+            "report/index.html",
+            "Results/s/tcp/server-10.0.0.1.json",
+        ] {
+            assert_eq!(place_of("server-0", path), None, "{path}");
         }
     }
 }
