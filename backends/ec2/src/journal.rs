@@ -158,6 +158,8 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 /// Resources that the journal can name when their tags are not visible yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
+    /// The region of the run.
+    pub region: Option<String>,
     /// The bucket for the run's files.
     pub bucket: Option<String>,
     /// Hosts, by id.
@@ -193,7 +195,9 @@ impl Known {
                     let error = format!("{} is the journal of {other:?}, not of {run}", path.display());
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
-                Entry::Run { bucket, .. } => known.bucket = Some(bucket),
+                Entry::Run { region, bucket, .. } => {
+                    (known.region, known.bucket) = (Some(region), Some(bucket));
+                }
                 Entry::Intent { kind: ResourceKind::PlacementGroup, name } => {
                     known.placement_groups.insert(name);
                 }
@@ -283,6 +287,7 @@ mod tests {
         journal.created(ResourceKind::Instances, "token", &["i-1".to_owned(), "i-2".to_owned()]).unwrap();
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let expected = Known {
+            region: Some("us-east-1".to_owned()),
             bucket: Some("the-bucket".to_owned()),
             instances: set(&["i-1", "i-2"]),
             security_groups: set(&["sg-1"]),
