@@ -120,17 +120,27 @@ async fn what_is_not_found_by_its_tags_is_known_from_the_journal() {
 
 #[tokio::test]
 async fn what_the_journal_names_but_bears_the_tag_of_another_run_is_not_touched() {
-    let service = FakeService::start(|request| {
+    let mut removed = BTreeSet::new();
+    let service = FakeService::start(move |request| {
         let body = body_of(request);
         let Some(action) = action_of(&body) else { return nothing(request) };
+        // What is touched is gone, so that a teardown that does it ends soon.
+        removed.insert(action.to_owned());
+        let is_there = |removal: &str| !removed.contains(removal);
         let content = match action {
-            "DescribeInstances" if body.contains("=instance-id&") => {
+            "DescribeInstances" if body.contains("=instance-id&") && is_there("TerminateInstances") => {
                 instances(&[("i-1", "running", "other")])
             }
-            "DescribeSecurityGroups" if body.contains("=group-id&") => security_group("sg-1", "other"),
-            "DescribePlacementGroups" if body.contains("=group-name&") => security_group("", "other")
-                .replace("securityGroupInfo", "placementGroupSet")
-                .replace("<groupId></groupId>", "<groupName>theirs</groupName><state>available</state>"),
+            "DescribeSecurityGroups" if body.contains("=group-id&") && is_there("DeleteSecurityGroup") => {
+                security_group("sg-1", "other")
+            }
+            "DescribePlacementGroups"
+                if body.contains("=group-name&") && is_there("DeletePlacementGroup") =>
+            {
+                security_group("", "other")
+                    .replace("securityGroupInfo", "placementGroupSet")
+                    .replace("<groupId></groupId>", "<groupName>theirs</groupName><state>available</state>")
+            }
             _ => String::new(),
         };
         answer(action, &content)
