@@ -4,6 +4,7 @@ use crate::api::Account;
 use crate::artifacts;
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
+use crate::inventory::Found;
 use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
@@ -30,12 +31,12 @@ const HOSTS_OF_A_COMMAND_MAX: usize = 50;
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
 pub struct CloudParts {
-    /// What drives the calls. It has a thread of its own, so that connections live on between two calls. Whoever
-    /// shares it has something to do after the hosts are given back.
+    /// What drives the calls. It has a thread of its own, so that connections live on between two calls. Shared with
+    /// the publication, which still uploads after the hosts are gone.
     pub runtime: Arc<Runtime>,
-    /// Where they are.
+    /// The account and region in which the hosts are.
     pub account: Account,
-    /// In what.
+    /// What was there before the run: the network, the bucket and the rights of the hosts.
     pub infrastructure: Infrastructure,
     /// What the steps have to know.
     pub context: ScriptContext,
@@ -75,7 +76,7 @@ impl CloudHosts {
         &self.parts
     }
 
-    /// These are they; their workers listen.
+    /// Takes over `hosts`, whose workers listen.
     pub fn adopt(&mut self, hosts: Vec<CloudHost>) {
         let of = |group| {
             let mut hosts: Vec<&CloudHost> = hosts.iter().filter(|host| host.group == group).collect();
@@ -116,10 +117,9 @@ impl CloudHosts {
     /// Downloads what the hosts have uploaded into the run directory.
     async fn download(&self, run_directory: &Path) -> Vec<String> {
         let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
-        let place = |host: &str, path: &str| Some(place_of(host, path));
         let bucket = &infrastructure.bucket;
         tokio::select! {
-            collected = artifacts::collect(account, bucket, &context.names, run_directory, place) => {
+            collected = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
                 collected.err().map(|error| error.to_string()).into_iter().collect()
             }
             () = readable(impatience.as_ref()) => {
@@ -139,9 +139,7 @@ impl CloudHosts {
         self.watcher = None;
         let (run, region) = (self.names().run().clone(), self.parts.account.region.clone());
         if self.parts.keep {
-            tracing::warn!(
-                "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
-            );
+            tracing::warn!("{}", kept(&self.parts));
             return vec![];
         }
         let parts = &self.parts;
@@ -159,33 +157,64 @@ impl CloudHosts {
     }
 }
 
+/// What a user is told who wants the hosts to stay.
+fn kept(parts: &CloudParts) -> String {
+    let (run, region) = (parts.context.names.run(), &parts.account.region);
+    format!(
+        "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
+    )
+}
+
 /// Removes everything of a run, unless the user loses patience.
 async fn give_back(parts: &CloudParts) -> Left {
-    let CloudParts { account, infrastructure, context, run_directory, impatience, .. } = parts;
-    let (names, bucket) = (&context.names, Some(infrastructure.bucket.as_str()));
-    let known = Known::read(run_directory);
-    let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
     let mut say = |what: &str| tracing::info!("{what}");
-    tokio::select! {
+    let (known, error) = known(parts);
+    let teardown = teardown(parts, &known);
+    let mut left = tokio::select! {
         left = teardown.run(&mut say) => left,
-        () = readable(impatience.as_ref()) => {
-            let mut left = Left::default();
-            match teardown.terminate().await {
-                Ok(found) => left.found = found,
-                Err(error) => left.errors.push(error.to_string()),
-            }
-            left
-        }
+        () = readable(parts.impatience.as_ref()) => terminate(&teardown).await,
+    };
+    left.errors.extend(error);
+    left
+}
+
+/// Terminates the hosts and waits for nothing.
+async fn terminate(teardown: &Teardown<'_>) -> Left {
+    match teardown.terminate().await {
+        Ok(found) => Left { found, errors: vec![] },
+        Err(error) => Left { found: Found::default(), errors: vec![error.to_string()] },
+    }
+}
+
+fn teardown<'a>(parts: &'a CloudParts, known: &'a Known) -> Teardown<'a> {
+    Teardown {
+        account: &parts.account,
+        names: &parts.context.names,
+        bucket: Some(&parts.infrastructure.bucket),
+        with_report: false,
+        known,
+    }
+}
+
+/// What the run's journal knows, or nothing and why. Tags find what there is as well, if it has been there for a while.
+fn known(parts: &CloudParts) -> (Known, Option<String>) {
+    match Known::read(&parts.run_directory, parts.context.names.run()) {
+        Ok(known) => (known, None),
+        Err(error) => (Known::default(), Some(error.to_string())),
     }
 }
 
 /// Ends when the socket `descriptor` becomes readable; never without one. Nothing is read from it.
 pub async fn readable(descriptor: Option<&OwnedFd>) {
-    let socket = descriptor.and_then(|socket| socket.try_clone().ok()).map(UnixStream::from);
-    match socket.and_then(|socket| tokio::net::UnixStream::from_std(socket).ok()) {
+    let Some(descriptor) = descriptor else { return std::future::pending().await };
+    let socket = descriptor.try_clone().and_then(|socket| tokio::net::UnixStream::from_std(socket.into()));
+    match socket {
         // An error of the poll tells nothing about the user.
-        Some(socket) => drop(socket.readable().await),
-        None => std::future::pending().await,
+        Ok(socket) => drop(socket.readable().await),
+        Err(error) => {
+            tracing::error!("Ctrl-C cannot be heard for now: {error}");
+            std::future::pending().await
+        }
     }
 }
 
@@ -233,12 +262,14 @@ fn note(run_directory: &Path, entry: &Entry) {
     }
 }
 
-/// Where a file of a host goes in the run directory. Results and logs bear the host's address in their names.
-fn place_of(host: &str, path: &str) -> PathBuf {
-    match path.split_once('/') {
-        Some(("facts", name)) => Path::new("facts").join(host).join(name),
-        Some(("logs", name)) if name.starts_with("step_") => Path::new("logs").join(host).join(name),
-        Some(_) | None => PathBuf::from(path),
+/// Where a file of a host goes in the run directory; nowhere, if it is none that a host has to give: the files of the
+/// run itself lie there, too, and a host may be hostile. Results and logs bear the host's address in their names.
+fn place_of(host: &str, path: &str) -> Option<PathBuf> {
+    match path.split_once('/')? {
+        ("facts", name) => Some(Path::new("facts").join(host).join(name)),
+        ("logs", name) if name.starts_with("step_") => Some(Path::new("logs").join(host).join(name)),
+        ("results" | "logs", _) => Some(PathBuf::from(path)),
+        _ => None,
     }
 }
 
@@ -295,16 +326,16 @@ impl Hosts for CloudHosts {
         self.is_released = true;
         self.watcher = None;
         let parts = &self.parts;
+        if parts.keep {
+            return vec![kept(parts)];
+        }
         note(&parts.run_directory, &Entry::GivingBack);
-        let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
-        let account = &parts.account;
-        let known = Known::read(&parts.run_directory);
-        let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
-        let mut left = match parts.runtime.block_on(teardown.terminate()) {
-            Ok(found) => found.describe(),
-            Err(error) => vec![error.to_string()],
-        };
-        left.push(format!("`runner ec2 destroy {} --region {}` removes it", names.run(), account.region));
+        let (known, error) = known(parts);
+        let left = parts.runtime.block_on(terminate(&teardown(parts, &known)));
+        let mut left = left.describe();
+        left.extend(error);
+        let (run, region) = (parts.context.names.run(), &parts.account.region);
+        left.push(format!("`runner ec2 destroy {run} --region {region}` removes it"));
         left
     }
 }
@@ -318,75 +349,4 @@ impl Drop for CloudHosts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::steps::example;
-    use crate::steps::fake_service::{FakeService, Reply, Request};
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    /// A service in which nothing exists, whatever it is asked.
-    fn nothing(request: &Request) -> Reply {
-        let body = String::from_utf8_lossy(&request.body);
-        match body.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
-            Some(action) => Reply::xml(200, &format!("<{action}Response/>")),
-            None if request.header("x-amz-target").is_some() => Reply::json(serde_json::json!({})),
-            None => Reply::xml(200, "<ListBucketResult/>"),
-        }
-    }
-
-    #[test]
-    fn a_panic_while_hosts_are_prepared_gives_back_what_was_created() {
-        let service = FakeService::start(nothing);
-        let directory = tempfile::tempdir().unwrap();
-        let context = example();
-        let infrastructure = Infrastructure {
-            vpc: "vpc-1".into(),
-            subnets: vec![],
-            instance_profile: "profile".into(),
-            bucket: context.bucket.clone(),
-            log_group: None,
-        };
-        let hosts = CloudHosts::new(CloudParts {
-            runtime: Arc::new(
-                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
-            ),
-            account: service.account(),
-            infrastructure,
-            context,
-            hosts: vec![],
-            run_directory: directory.path().to_owned(),
-            keep: false,
-            impatience: None,
-        });
-        let unwound = catch_unwind(AssertUnwindSafe(move || -> () {
-            panic!("in the middle of {}", hosts.names().run());
-        }));
-        assert!(unwound.is_err());
-        let asked: Vec<String> = service
-            .requests()
-            .iter()
-            .map(|request| String::from_utf8_lossy(&request.body).into_owned())
-            .collect();
-        for action in
-            ["DescribeInstances", "DescribeSecurityGroups", "DescribePlacementGroups", "DescribeVolumes"]
-        {
-            assert!(
-                asked.iter().any(|body| body.contains(&format!("Action={action}&"))),
-                "{action}: {asked:#?}"
-            );
-        }
-        assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
-    }
-
-    #[test]
-    fn files_of_hosts_do_not_meet() {
-        for (path, place) in [
-            ("results/s/tcp/server-10.0.0.1.json", "results/s/tcp/server-10.0.0.1.json"),
-            ("logs/server-10.0.0.1.log", "logs/server-10.0.0.1.log"),
-            ("logs/step_configure.log", "logs/server-0/step_configure.log"),
-            ("facts/before.tsv", "facts/server-0/before.tsv"),
-        ] {
-            assert_eq!(place_of("server-0", path), Path::new(place));
-        }
-    }
-}
+mod tests;
