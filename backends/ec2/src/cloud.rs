@@ -7,6 +7,7 @@ use crate::infrastructure::Infrastructure;
 use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
+use crate::stack::RUNS_KEPT_DAYS;
 use crate::steps::{self, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
 use crate::watch::{self, Watcher};
@@ -26,6 +27,9 @@ use tokio::runtime::Runtime;
 /// Hosts that one command can name
 /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>).
 const HOSTS_OF_A_COMMAND_MAX: usize = 50;
+
+/// Files that could not be fetched of which each is told.
+const PROBLEMS_TOLD_MAX: usize = 10;
 
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub struct CloudHosts {
     clients: Vec<Host>,
     watcher: Option<Watcher>,
     lost: Vec<(Group, usize)>,
+    /// Whether the bucket has results that could not be fetched: they are the only copy.
+    keep_results: bool,
     is_released: bool,
 }
 
@@ -64,8 +70,15 @@ impl CloudHosts {
     /// Hosts whose workers listen, or none as yet: what is created for them until [`Self::adopt`] is given back, too.
     pub fn new(mut parts: CloudParts) -> Self {
         let hosts = std::mem::take(&mut parts.hosts);
-        let mut this =
-            Self { parts, servers: vec![], clients: vec![], watcher: None, lost: vec![], is_released: false };
+        let mut this = Self {
+            parts,
+            servers: vec![],
+            clients: vec![],
+            watcher: None,
+            lost: vec![],
+            keep_results: false,
+            is_released: false,
+        };
         this.adopt(hosts);
         this
     }
@@ -113,18 +126,36 @@ impl CloudHosts {
         }
     }
 
-    /// Downloads what the hosts have uploaded into the run directory.
-    async fn download(&self, run_directory: &Path) -> Vec<String> {
+    /// Downloads what the hosts have uploaded into the run directory. What does not come stays in the bucket.
+    async fn download(&mut self, run_directory: &Path) -> Vec<String> {
         let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
         let bucket = &infrastructure.bucket;
-        tokio::select! {
-            collected = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
-                collected.err().map(|error| error.to_string()).into_iter().collect()
+        let mut problems: Vec<String> = tokio::select! {
+            errors = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
+                errors.iter().map(ToString::to_string).collect()
             }
             () = readable(impatience.as_ref()) => {
                 vec!["interrupted while the results were downloaded".to_owned()]
             }
+        };
+        self.keep_results = !problems.is_empty();
+        if self.keep_results {
+            let more = problems.len().saturating_sub(PROBLEMS_TOLD_MAX);
+            problems.truncate(PROBLEMS_TOLD_MAX);
+            problems.extend((more > 0).then(|| format!("{more} more files could not be fetched")));
+            problems.push(self.where_results_are());
         }
+        problems
+    }
+
+    fn where_results_are(&self) -> String {
+        let CloudParts { account, infrastructure, context, .. } = &self.parts;
+        let (names, region) = (&context.names, &account.region);
+        let place = format!("s3://{}/{}", infrastructure.bucket, names.hosts_prefix());
+        format!(
+            "what the hosts uploaded stays for {RUNS_KEPT_DAYS} days in {place}: `aws s3 cp --recursive {place} .              --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
+            names.run()
+        )
     }
 
     fn is_lost(&self, host: &CloudHost) -> bool {
@@ -145,7 +176,7 @@ impl CloudHosts {
         }
         let parts = &self.parts;
         note(&parts.run_directory, &Entry::GivingBack);
-        let left = parts.runtime.block_on(give_back(parts));
+        let left = parts.runtime.block_on(give_back(parts, self.keep_results));
         if left.is_nothing() {
             note_gone(&parts.run_directory);
             return vec![];
@@ -158,12 +189,12 @@ impl CloudHosts {
     }
 }
 
-/// Removes everything of a run, unless the user loses patience.
-async fn give_back(parts: &CloudParts) -> Left {
+/// Removes everything of a run, unless the user loses patience; without its results if they are to be kept.
+async fn give_back(parts: &CloudParts, keep_results: bool) -> Left {
     let CloudParts { account, infrastructure, context, run_directory, impatience, .. } = parts;
     let (names, bucket) = (&context.names, Some(infrastructure.bucket.as_str()));
     let known = Known::read(run_directory);
-    let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
+    let teardown = Teardown { account, names, bucket, with_report: false, keep_results, known: &known };
     let mut say = |what: &str| tracing::info!("{what}");
     tokio::select! {
         left = teardown.run(&mut say) => left,
@@ -300,7 +331,8 @@ impl Hosts for CloudHosts {
         let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
         let account = &parts.account;
         let known = Known::read(&parts.run_directory);
-        let teardown = Teardown { account, names, bucket, with_report: false, known: &known };
+        let keep_results = self.keep_results;
+        let teardown = Teardown { account, names, bucket, with_report: false, keep_results, known: &known };
         let mut left = match parts.runtime.block_on(teardown.terminate()) {
             Ok(found) => found.describe(),
             Err(error) => vec![error.to_string()],
@@ -324,6 +356,7 @@ mod tests {
     use crate::steps::example;
     use crate::steps::fake_service::{FakeService, Reply, Request};
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Mutex;
 
     /// A service in which nothing exists, whatever it is asked.
     fn nothing(request: &Request) -> Reply {
@@ -335,10 +368,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_panic_while_hosts_are_prepared_gives_back_what_was_created() {
-        let service = FakeService::start(nothing);
-        let directory = tempfile::tempdir().unwrap();
+    fn hosts_of(service: &FakeService, run_directory: &Path) -> CloudHosts {
         let context = example();
         let infrastructure = Infrastructure {
             vpc: "vpc-1".into(),
@@ -347,7 +377,7 @@ mod tests {
             bucket: context.bucket.clone(),
             log_group: None,
         };
-        let hosts = CloudHosts::new(CloudParts {
+        CloudHosts::new(CloudParts {
             runtime: Arc::new(
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             ),
@@ -355,10 +385,66 @@ mod tests {
             infrastructure,
             context,
             hosts: vec![],
-            run_directory: directory.path().to_owned(),
+            run_directory: run_directory.to_owned(),
             keep: false,
             impatience: None,
-        });
+        })
+    }
+
+    #[test]
+    fn results_that_could_not_be_fetched_stay_in_the_bucket() {
+        let names = example().names;
+        let (mine, other) = (names.hosts_prefix() + "client-0/results/a", names.manifest());
+        let listing = |keys: &[&String]| {
+            let keys: String =
+                keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+            Reply::xml(200, &format!("<ListBucketResult>{keys}</ListBucketResult>"))
+        };
+        for (is_there, is_kept) in [(false, true), (true, false)] {
+            let (mine, other) = (mine.clone(), other.clone());
+            let bucket = Arc::new(Mutex::new(vec![mine.clone(), other.clone()]));
+            let objects = bucket.clone();
+            let service = FakeService::start(move |request| {
+                let mut keys = objects.lock().unwrap();
+                if request.operation == "DELETE" {
+                    keys.retain(|key| !request.target.contains(key.as_str()));
+                    return Reply::Of(204, vec![], String::new());
+                }
+                if request.operation == "POST" && request.target.contains("delete") {
+                    let body = String::from_utf8_lossy(&request.body);
+                    keys.retain(|key| !body.contains(key.as_str()));
+                    return Reply::xml(200, "<DeleteResult/>");
+                }
+                if request.operation == "GET" && request.target.contains("list-type=2") {
+                    let prefix = if request.target.contains("hosts") { "hosts/" } else { "" };
+                    return listing(&keys.iter().filter(|key| key.contains(prefix)).collect::<Vec<_>>());
+                }
+                if request.operation == "GET" {
+                    return Reply::xml(if is_there { 200 } else { 403 }, "");
+                }
+                nothing(request)
+            });
+            let directory = tempfile::tempdir().unwrap();
+            let mut hosts = hosts_of(&service, directory.path());
+            let problems = hosts.fetch(directory.path()).problems;
+            let place = format!("s3://{}/{}", example().bucket, names.hosts_prefix());
+            let told = problems.last().is_some_and(|last| {
+                last.contains(&format!("14 days in {place}"))
+                    && last.contains(&format!("aws s3 cp --recursive {place} ."))
+                    && last.contains(&format!("runner ec2 destroy {}", names.run()))
+            });
+            assert_eq!((problems.len(), told), if is_kept { (2, true) } else { (0, false) }, "{problems:?}");
+            assert_eq!(hosts.release(), Vec::<String>::new());
+            assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
+            assert_eq!(*bucket.lock().unwrap(), if is_kept { vec![mine] } else { vec![] });
+        }
+    }
+
+    #[test]
+    fn a_panic_while_hosts_are_prepared_gives_back_what_was_created() {
+        let service = FakeService::start(nothing);
+        let directory = tempfile::tempdir().unwrap();
+        let hosts = hosts_of(&service, directory.path());
         let unwound = catch_unwind(AssertUnwindSafe(move || -> () {
             panic!("in the middle of {}", hosts.names().run());
         }));

@@ -72,9 +72,19 @@ impl RunNames {
         format!("{}manifest", self.prefix())
     }
 
+    /// What the orchestrator puts there for the hosts of this run alone.
+    pub fn own_files(&self) -> [String; 1] {
+        [self.manifest()]
+    }
+
+    /// What its hosts upload.
+    pub fn hosts_prefix(&self) -> String {
+        format!("{}hosts/", self.prefix())
+    }
+
     /// What a host uploads.
     pub fn host_prefix(&self, group: &str, index: u16) -> String {
-        format!("{}hosts/{group}-{index}/", self.prefix())
+        format!("{}{group}-{index}/", self.hosts_prefix())
     }
 
     /// The copy of the report that outlives the run; the bucket lets it expire.

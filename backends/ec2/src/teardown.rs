@@ -42,6 +42,8 @@ pub struct Teardown<'a> {
     pub bucket: Option<&'a str>,
     /// Whether the copy of the report goes as well.
     pub with_report: bool,
+    /// Whether what the hosts uploaded stays, because nobody else has it.
+    pub keep_results: bool,
     /// What the run's journal knows, if it is here: what was created a moment ago may not be found by its tags yet.
     pub known: &'a Known,
 }
@@ -112,7 +114,11 @@ impl Teardown<'_> {
 
     async fn look(&self) -> Result<Found, ApiError> {
         let mut runs = inventory::find(self.account, Some(self.names.run().as_str()), self.bucket).await?;
-        Ok(runs.remove(self.names.run().as_str()).unwrap_or_default())
+        let mut found = runs.remove(self.names.run().as_str()).unwrap_or_default();
+        if self.keep_results {
+            found.objects.retain(|key| !key.starts_with(&self.names.hosts_prefix()));
+        }
+        Ok(found)
     }
 
     /// Hosts first, since they use the rest.
@@ -251,15 +257,30 @@ impl Teardown<'_> {
     async fn remove_files(&self) -> Vec<String> {
         let prefix = self.names.prefix();
         let report = self.names.report_prefix();
-        let mut prefixes = vec![prefix];
-        prefixes.extend(self.with_report.then_some(report));
         let mut errors = Vec::new();
+        let mut prefixes = Vec::new();
+        if self.keep_results {
+            errors.extend(self.remove_own_files().await.err().map(|error| error.to_string()));
+        } else {
+            prefixes.push(prefix);
+        }
+        prefixes.extend(self.with_report.then_some(report));
         if let Some(bucket) = self.bucket {
             for prefix in prefixes {
                 errors.extend(remove_objects(self.account, bucket, &prefix).await.err());
             }
         }
         errors
+    }
+
+    /// Removes what the run itself has put into the bucket.
+    async fn remove_own_files(&self) -> Result<(), ApiError> {
+        let Some(bucket) = self.bucket else { return Ok(()) };
+        for key in self.names.own_files() {
+            let request = self.account.s3.delete_object().bucket(bucket).key(&key);
+            call("DeleteObject", &key, request.send()).await?;
+        }
+        Ok(())
     }
 
     async fn remove_parameters(&self) -> Result<(), ApiError> {
@@ -365,8 +386,14 @@ mod tests {
             placement_groups: set("netbench-group"),
         };
         let account = service.account();
-        let teardown =
-            Teardown { account: &account, names: &names, bucket: None, with_report: false, known: &known };
+        let teardown = Teardown {
+            account: &account,
+            names: &names,
+            bucket: None,
+            with_report: false,
+            keep_results: false,
+            known: &known,
+        };
         let left = teardown.run(&mut |_| {}).await;
         assert!(left.is_nothing(), "{left:?}");
         let asked = service.requests();

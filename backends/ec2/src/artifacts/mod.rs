@@ -16,7 +16,6 @@ mod elf;
 mod error;
 mod form;
 mod manifest;
-mod parallel;
 mod remove;
 mod upload;
 
@@ -24,7 +23,7 @@ mod upload;
 mod tests;
 
 pub use artifact::Artifact;
-pub use collect::{Collected, collect};
+pub use collect::collect;
 pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
 pub use error::ArtifactError;
 pub use form::{Form, form_of};

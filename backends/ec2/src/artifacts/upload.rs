@@ -2,14 +2,18 @@
 
 use super::artifact::Artifact;
 use super::error::ArtifactError;
-use super::parallel;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::RunNames;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Uploads at a time. More do not make one link faster, and each holds a connection.
+const AT_ONCE: usize = 8;
 
 /// What lies in the bucket for longer is uploaded anew, so that its expiry does not strike in the middle of a run.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
@@ -20,18 +24,15 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 /// The slowest uplink that is waited for.
 const SLOW_BYTES_PER_S: u64 = 64 * 1024;
 
-/// Uploads those of `artifacts` that `bucket` does not have; says how many that were. Bytes that differ from the digest,
-/// because the file has changed since, are refused by the service.
+/// Uploads those of `artifacts` that `bucket` does not have. Bytes that differ from the digest, because the file has
+/// changed since, are refused by the service.
 ///
 /// # Errors
-/// The first that fails.
-pub async fn upload(account: &Account, bucket: &str, artifacts: &[Artifact]) -> Result<usize, ArtifactError> {
+/// The first that fails; what is still under way is given up.
+pub async fn upload(account: &Account, bucket: &str, artifacts: &[Artifact]) -> Result<(), ArtifactError> {
     let each: BTreeMap<&str, &Artifact> = artifacts.iter().map(|one| (one.sha256.as_str(), one)).collect();
-    let work = |artifact: &Artifact| {
-        upload_one(account.clone(), bucket.to_owned(), artifact.clone(), seconds_since_1970())
-    };
-    let uploaded = parallel::each(each.into_values(), work).await?;
-    Ok(uploaded.into_iter().filter(|&new| new).count())
+    let upload = async |artifact| upload_one(account, bucket, artifact).await;
+    stream::iter(each.into_values().map(Ok)).try_for_each_concurrent(AT_ONCE, upload).await
 }
 
 /// Uploads the list that every host of the run reads.
@@ -130,23 +131,17 @@ pub async fn age(account: &Account, bucket: &str, key: &str) -> Result<Option<Du
     }
 }
 
-/// Whether it had to be uploaded.
-async fn upload_one(
-    account: Account,
-    bucket: String,
-    artifact: Artifact,
-    now_s: i64,
-) -> Result<bool, ArtifactError> {
+async fn upload_one(account: &Account, bucket: &str, artifact: &Artifact) -> Result<(), ArtifactError> {
     let key = artifact.key();
     let resource = format!("s3://{bucket}/{key}");
-    let head = account.s3.head_object().bucket(&bucket).key(&key);
+    let head = account.s3.head_object().bucket(bucket).key(&key);
     match call("HeadObject", &resource, head.send()).await {
         Ok(there) => {
             let since_s = there.last_modified().map_or(0, |at| at.secs());
             let is_whole = there.content_length().and_then(|length| u64::try_from(length).ok())
                 == Some(artifact.length_bytes);
-            if is_whole && now_s.saturating_sub(since_s) < FRESH.as_secs().cast_signed() {
-                return Ok(false);
+            if is_whole && seconds_since_1970().saturating_sub(since_s) < FRESH.as_secs().cast_signed() {
+                return Ok(());
             }
         }
         Err(error) if is_missing(&error) => {}
@@ -160,12 +155,12 @@ async fn upload_one(
     let limit = UPLOAD_LIMIT + Duration::from_secs(artifact.length_bytes / SLOW_BYTES_PER_S);
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
-    let request = account.s3.put_object().bucket(&bucket).key(&key).body(body);
+    let request = account.s3.put_object().bucket(bucket).key(&key).body(body);
     let request = request.checksum_sha256(base64_of_hex(&artifact.sha256)).customize();
     let request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
     call("PutObject", &resource, request.send()).await?;
     tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
-    Ok(true)
+    Ok(())
 }
 
 /// A missing bucket is another matter than a missing object, where the service says which it is.

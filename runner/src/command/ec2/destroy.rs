@@ -190,6 +190,7 @@ async fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
         names: &names,
         bucket: bucket.name(),
         with_report: true,
+        keep_results: false,
         // From any machine: there may be no journal.
         known: &Known::default(),
     };
