@@ -4,6 +4,7 @@ use crate::api::Account;
 use crate::artifacts;
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
+use crate::inventory::Found;
 use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
@@ -34,12 +35,12 @@ const PROBLEMS_TOLD_MAX: usize = 10;
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
 pub struct CloudParts {
-    /// What drives the calls. It has a thread of its own, so that connections live on between two calls. Whoever
-    /// shares it has something to do after the hosts are given back.
+    /// What drives the calls. It has a thread of its own, so that connections live on between two calls. Shared with
+    /// the publication, which still uploads after the hosts are gone.
     pub runtime: Arc<Runtime>,
-    /// Where they are.
+    /// The account and region in which the hosts are.
     pub account: Account,
-    /// In what.
+    /// What was there before the run: the network, the bucket and the rights of the hosts.
     pub infrastructure: Infrastructure,
     /// What the steps have to know.
     pub context: ScriptContext,
@@ -88,7 +89,7 @@ impl CloudHosts {
         &self.parts
     }
 
-    /// These are they; their workers listen.
+    /// Takes over `hosts`, whose workers listen.
     pub fn adopt(&mut self, hosts: Vec<CloudHost>) {
         let of = |group| {
             let mut hosts: Vec<&CloudHost> = hosts.iter().filter(|host| host.group == group).collect();
@@ -169,9 +170,7 @@ impl CloudHosts {
         self.watcher = None;
         let (run, region) = (self.names().run().clone(), self.parts.account.region.clone());
         if self.parts.keep {
-            tracing::warn!(
-                "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
-            );
+            tracing::warn!("{}", kept(&self.parts));
             return vec![];
         }
         let parts = &self.parts;
@@ -189,33 +188,65 @@ impl CloudHosts {
     }
 }
 
+/// What a user is told who wants the hosts to stay.
+fn kept(parts: &CloudParts) -> String {
+    let (run, region) = (parts.context.names.run(), &parts.account.region);
+    format!(
+        "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
+    )
+}
+
 /// Removes everything of a run, unless the user loses patience; without its results if they are to be kept.
 async fn give_back(parts: &CloudParts, keep_results: bool) -> Left {
-    let CloudParts { account, infrastructure, context, run_directory, impatience, .. } = parts;
-    let (names, bucket) = (&context.names, Some(infrastructure.bucket.as_str()));
-    let known = Known::read(run_directory);
-    let teardown = Teardown { account, names, bucket, with_report: false, keep_results, known: &known };
     let mut say = |what: &str| tracing::info!("{what}");
-    tokio::select! {
+    let (known, error) = known(parts);
+    let teardown = teardown(parts, keep_results, &known);
+    let mut left = tokio::select! {
         left = teardown.run(&mut say) => left,
-        () = readable(impatience.as_ref()) => {
-            let mut left = Left::default();
-            match teardown.terminate().await {
-                Ok(found) => left.found = found,
-                Err(error) => left.errors.push(error.to_string()),
-            }
-            left
-        }
+        () = readable(parts.impatience.as_ref()) => terminate(&teardown).await,
+    };
+    left.errors.extend(error);
+    left
+}
+
+/// Terminates the hosts and waits for nothing.
+async fn terminate(teardown: &Teardown<'_>) -> Left {
+    match teardown.terminate().await {
+        Ok(found) => Left { found, errors: vec![] },
+        Err(error) => Left { found: Found::default(), errors: vec![error.to_string()] },
+    }
+}
+
+fn teardown<'a>(parts: &'a CloudParts, keep_results: bool, known: &'a Known) -> Teardown<'a> {
+    Teardown {
+        account: &parts.account,
+        names: &parts.context.names,
+        bucket: Some(&parts.infrastructure.bucket),
+        with_report: false,
+        keep_results,
+        known,
+    }
+}
+
+/// What the run's journal knows, or nothing and why. Tags find what there is as well, if it has been there for a while.
+fn known(parts: &CloudParts) -> (Known, Option<String>) {
+    match Known::read(&parts.run_directory, parts.context.names.run()) {
+        Ok(known) => (known, None),
+        Err(error) => (Known::default(), Some(error.to_string())),
     }
 }
 
 /// Ends when the socket `descriptor` becomes readable; never without one. Nothing is read from it.
 pub async fn readable(descriptor: Option<&OwnedFd>) {
-    let socket = descriptor.and_then(|socket| socket.try_clone().ok()).map(UnixStream::from);
-    match socket.and_then(|socket| tokio::net::UnixStream::from_std(socket).ok()) {
+    let Some(descriptor) = descriptor else { return std::future::pending().await };
+    let socket = descriptor.try_clone().and_then(|socket| tokio::net::UnixStream::from_std(socket.into()));
+    match socket {
         // An error of the poll tells nothing about the user.
-        Some(socket) => drop(socket.readable().await),
-        None => std::future::pending().await,
+        Ok(socket) => drop(socket.readable().await),
+        Err(error) => {
+            tracing::error!("Ctrl-C cannot be heard for now: {error}");
+            std::future::pending().await
+        }
     }
 }
 
@@ -327,17 +358,16 @@ impl Hosts for CloudHosts {
         self.is_released = true;
         self.watcher = None;
         let parts = &self.parts;
+        if parts.keep {
+            return vec![kept(parts)];
+        }
         note(&parts.run_directory, &Entry::GivingBack);
-        let (names, bucket) = (&parts.context.names, Some(parts.infrastructure.bucket.as_str()));
-        let account = &parts.account;
-        let known = Known::read(&parts.run_directory);
-        let keep_results = self.keep_results;
-        let teardown = Teardown { account, names, bucket, with_report: false, keep_results, known: &known };
-        let mut left = match parts.runtime.block_on(teardown.terminate()) {
-            Ok(found) => found.describe(),
-            Err(error) => vec![error.to_string()],
-        };
-        left.push(format!("`runner ec2 destroy {} --region {}` removes it", names.run(), account.region));
+        let (known, error) = known(parts);
+        let left = parts.runtime.block_on(terminate(&teardown(parts, self.keep_results, &known)));
+        let mut left = left.describe();
+        left.extend(error);
+        let (run, region) = (parts.context.names.run(), &parts.account.region);
+        left.push(format!("`runner ec2 destroy {run} --region {region}` removes it"));
         left
     }
 }
@@ -351,143 +381,4 @@ impl Drop for CloudHosts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::steps::example;
-    use crate::steps::fake_service::{FakeService, Reply, Request};
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Mutex;
-
-    /// A service in which nothing exists, whatever it is asked.
-    fn nothing(request: &Request) -> Reply {
-        let body = String::from_utf8_lossy(&request.body);
-        match body.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
-            Some(action) => Reply::xml(200, &format!("<{action}Response/>")),
-            None if request.header("x-amz-target").is_some() => Reply::json(serde_json::json!({})),
-            None => Reply::xml(200, "<ListBucketResult/>"),
-        }
-    }
-
-    fn hosts_of(service: &FakeService, run_directory: &Path) -> CloudHosts {
-        let context = example();
-        let infrastructure = Infrastructure {
-            vpc: "vpc-1".into(),
-            subnets: vec![],
-            instance_profile: "profile".into(),
-            bucket: context.bucket.clone(),
-            log_group: None,
-        };
-        CloudHosts::new(CloudParts {
-            runtime: Arc::new(
-                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
-            ),
-            account: service.account(),
-            infrastructure,
-            context,
-            hosts: vec![],
-            run_directory: run_directory.to_owned(),
-            keep: false,
-            impatience: None,
-        })
-    }
-
-    #[test]
-    fn results_that_could_not_be_fetched_stay_in_the_bucket() {
-        let names = example().names;
-        let (mine, other) = (names.hosts_prefix() + "client-0/results/a", names.manifest());
-        let listing = |keys: &[&String]| {
-            let keys: String =
-                keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
-            Reply::xml(200, &format!("<ListBucketResult>{keys}</ListBucketResult>"))
-        };
-        for (is_there, is_kept) in [(false, true), (true, false)] {
-            let (mine, other) = (mine.clone(), other.clone());
-            let bucket = Arc::new(Mutex::new(vec![mine.clone(), other.clone()]));
-            let objects = bucket.clone();
-            let service = FakeService::start(move |request| {
-                let mut keys = objects.lock().unwrap();
-                if request.operation == "DELETE" {
-                    keys.retain(|key| !request.target.contains(key.as_str()));
-                    return Reply::Of(204, vec![], String::new());
-                }
-                if request.operation == "POST" && request.target.contains("delete") {
-                    let body = String::from_utf8_lossy(&request.body);
-                    keys.retain(|key| !body.contains(key.as_str()));
-                    return Reply::xml(200, "<DeleteResult/>");
-                }
-                if request.operation == "GET" && request.target.contains("list-type=2") {
-                    let prefix = if request.target.contains("hosts") { "hosts/" } else { "" };
-                    return listing(&keys.iter().filter(|key| key.contains(prefix)).collect::<Vec<_>>());
-                }
-                if request.operation == "GET" {
-                    return Reply::xml(if is_there { 200 } else { 403 }, "");
-                }
-                nothing(request)
-            });
-            let directory = tempfile::tempdir().unwrap();
-            let mut hosts = hosts_of(&service, directory.path());
-            let problems = hosts.fetch(directory.path()).problems;
-            let place = format!("s3://{}/{}", example().bucket, names.hosts_prefix());
-            let told = problems.last().is_some_and(|last| {
-                last.contains(&format!("14 days in {place}"))
-                    && last.contains(&format!("aws s3 cp --recursive {place} ."))
-                    && last.contains(&format!("runner ec2 destroy {}", names.run()))
-            });
-            assert_eq!((problems.len(), told), if is_kept { (2, true) } else { (0, false) }, "{problems:?}");
-            assert_eq!(hosts.release(), Vec::<String>::new());
-            assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
-            assert_eq!(*bucket.lock().unwrap(), if is_kept { vec![mine] } else { vec![] });
-        }
-    }
-
-    #[test]
-    fn a_panic_while_hosts_are_prepared_gives_back_what_was_created() {
-        let service = FakeService::start(nothing);
-        let directory = tempfile::tempdir().unwrap();
-        let hosts = hosts_of(&service, directory.path());
-        let unwound = catch_unwind(AssertUnwindSafe(move || -> () {
-            panic!("in the middle of {}", hosts.names().run());
-        }));
-        assert!(unwound.is_err());
-        let asked: Vec<String> = service
-            .requests()
-            .iter()
-            .map(|request| String::from_utf8_lossy(&request.body).into_owned())
-            .collect();
-        for action in
-            ["DescribeInstances", "DescribeSecurityGroups", "DescribePlacementGroups", "DescribeVolumes"]
-        {
-            assert!(
-                asked.iter().any(|body| body.contains(&format!("Action={action}&"))),
-                "{action}: {asked:#?}"
-            );
-        }
-        assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
-    }
-
-    #[test]
-    fn files_of_hosts_do_not_meet() {
-        for (path, place) in [
-            ("results/s/tcp/server-10.0.0.1.json", "results/s/tcp/server-10.0.0.1.json"),
-            ("logs/server-10.0.0.1.log", "logs/server-10.0.0.1.log"),
-            ("logs/step_configure.log", "logs/server-0/step_configure.log"),
-            ("facts/before.tsv", "facts/server-0/before.tsv"),
-        ] {
-            assert_eq!(place_of("server-0", path).as_deref(), Some(Path::new(place)));
-        }
-    }
-
-    #[test]
-    fn a_host_cannot_replace_files_of_the_run() {
-        for path in [
-            "cloud.jsonl",
-            "run.json",
-            "results",
-            "scenario/incast.json",
-            "report/index.html",
-            "Results/s/tcp/server-10.0.0.1.json",
-        ] {
-            assert_eq!(place_of("server-0", path), None, "{path}");
-        }
-    }
-}
+mod tests;

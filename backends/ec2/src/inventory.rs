@@ -2,15 +2,23 @@
 
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::{RunNames, TAG_RUN};
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, Tag, Volume, VolumeState};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, SecurityGroup, Tag, Volume, VolumeState};
 use aws_sdk_ssm::types::{ParameterMetadata, ParameterStringFilter};
 use std::collections::BTreeMap;
 
-/// Most values of one filter.
+/// Most values of one filter
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html>).
 const VALUES_MAX: usize = 200;
 
-/// Most answers of one page, as the services have it.
+/// Most instances or security groups of one page, as EC2 has it.
 const PAGE: i32 = 1000;
+
+/// Most volumes of one page, for an answer that comes soon.
+const VOLUMES_PAGE: i32 = 500;
+
+/// Most parameters of one page, as SSM has it
+/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeParameters.html>).
+const PARAMETERS_PAGE: i32 = 50;
 
 /// Everything that exists of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -68,25 +76,16 @@ pub async fn instances(account: &Account, run: Option<&str>) -> Result<Vec<Insta
 pub(crate) async fn instances_of(account: &Account, ids: &[String]) -> Result<Vec<Instance>, ApiError> {
     let mut instances = Vec::new();
     for ids in ids.chunks(VALUES_MAX) {
-        // A filter, unlike a list of ids, does not mind one that is unknown.
-        let filter = Filter::builder().name("instance-id").set_values(Some(ids.to_vec())).build();
-        instances.extend(instances_by(account, filter, &ids.join(", ")).await?);
+        instances.extend(instances_by(account, filter_of("instance-id", ids), &ids.join(", ")).await?);
     }
     Ok(instances)
 }
 
 async fn instances_by(account: &Account, filter: Filter, what: &str) -> Result<Vec<Instance>, ApiError> {
-    let (mut instances, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.ec2.describe_instances().filters(filter.clone()).max_results(PAGE);
-        let page = call("DescribeInstances", what, request.set_next_token(next).send()).await?;
-        let reservations = page.reservations.unwrap_or_default();
-        instances.extend(reservations.into_iter().flat_map(|found| found.instances.unwrap_or_default()));
-        next = page.next_token.filter(|token| !token.is_empty());
-        if next.is_none() {
-            return Ok(instances);
-        }
-    }
+    let request = account.ec2.describe_instances().filters(filter).max_results(PAGE);
+    let reservations = request.into_paginator().items().send().try_collect();
+    let reservations = call("DescribeInstances", what, reservations).await?;
+    Ok(reservations.into_iter().flat_map(|found| found.instances.unwrap_or_default()).collect())
 }
 
 /// Everything that exists of each run, or of one, by the run's name. `bucket` is where their files lie, if that is
@@ -167,32 +166,50 @@ impl Runs {
     }
 }
 
-pub(crate) async fn security_groups(
-    account: &Account,
-    run: Option<&str>,
-) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
-    let (mut found, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.ec2.describe_security_groups().filters(filter(run)).max_results(PAGE);
-        let request = request.set_next_token(next);
-        let page = call("DescribeSecurityGroups", &what_of(run), request.send()).await?;
-        let groups = page.security_groups.unwrap_or_default().into_iter();
-        found
-            .extend(groups.map(|group| (group.group_id.unwrap_or_default(), group.tags.unwrap_or_default())));
-        next = page.next_token.filter(|token| !token.is_empty());
-        if next.is_none() {
-            return Ok(found);
-        }
+/// Id or name of a group, and its tags.
+pub(crate) type Group = (String, Vec<Tag>);
+
+/// The security groups of a run, or of all runs.
+pub(crate) async fn security_groups(account: &Account, run: Option<&str>) -> Result<Vec<Group>, ApiError> {
+    security_groups_by(account, filter(run), &what_of(run)).await
+}
+
+/// Those of the security groups `ids` that exist, whatever tags they bear.
+pub(crate) async fn security_groups_of(account: &Account, ids: &[String]) -> Result<Vec<Group>, ApiError> {
+    let mut groups = Vec::new();
+    for ids in ids.chunks(VALUES_MAX) {
+        groups.extend(security_groups_by(account, filter_of("group-id", ids), &ids.join(", ")).await?);
     }
+    Ok(groups)
+}
+
+async fn security_groups_by(account: &Account, filter: Filter, what: &str) -> Result<Vec<Group>, ApiError> {
+    let request = account.ec2.describe_security_groups().filters(filter).max_results(PAGE);
+    let groups = request.into_paginator().items().send().try_collect();
+    let groups = call("DescribeSecurityGroups", what, groups).await?;
+    let group = |group: SecurityGroup| (group.group_id.unwrap_or_default(), group.tags.unwrap_or_default());
+    Ok(groups.into_iter().map(group).collect())
+}
+
+/// The placement groups of a run, or of all runs.
+pub(crate) async fn placement_groups(account: &Account, run: Option<&str>) -> Result<Vec<Group>, ApiError> {
+    placement_groups_by(account, filter(run), &what_of(run)).await
+}
+
+/// Those of the placement groups `names` that exist, whatever tags they bear.
+pub(crate) async fn placement_groups_of(account: &Account, names: &[String]) -> Result<Vec<Group>, ApiError> {
+    let mut groups = Vec::new();
+    for names in names.chunks(VALUES_MAX) {
+        let filter = filter_of("group-name", names);
+        groups.extend(placement_groups_by(account, filter, &names.join(", ")).await?);
+    }
+    Ok(groups)
 }
 
 /// All of them come at once (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribePlacementGroups.html>).
-pub(crate) async fn placement_groups(
-    account: &Account,
-    run: Option<&str>,
-) -> Result<Vec<(String, Vec<Tag>)>, ApiError> {
-    let request = account.ec2.describe_placement_groups().filters(filter(run));
-    let found = call("DescribePlacementGroups", &what_of(run), request.send()).await?;
+async fn placement_groups_by(account: &Account, filter: Filter, what: &str) -> Result<Vec<Group>, ApiError> {
+    let request = account.ec2.describe_placement_groups().filters(filter);
+    let found = call("DescribePlacementGroups", what, request.send()).await?;
     let groups = found.placement_groups.unwrap_or_default().into_iter();
     let there = groups.filter(|group| group.state().is_none_or(|state| state.as_str() != "deleted"));
     Ok(there.map(|group| (group.group_name.unwrap_or_default(), group.tags.unwrap_or_default())).collect())
@@ -200,18 +217,11 @@ pub(crate) async fn placement_groups(
 
 /// Volumes that are not being deleted.
 pub(crate) async fn volumes(account: &Account, run: Option<&str>) -> Result<Vec<Volume>, ApiError> {
-    let (mut found, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.ec2.describe_volumes().filters(filter(run)).max_results(500);
-        let page = call("DescribeVolumes", &what_of(run), request.set_next_token(next).send()).await?;
-        let is_going =
-            |volume: &Volume| matches!(volume.state, Some(VolumeState::Deleting | VolumeState::Deleted));
-        found.extend(page.volumes.unwrap_or_default().into_iter().filter(|volume| !is_going(volume)));
-        next = page.next_token.filter(|token| !token.is_empty());
-        if next.is_none() {
-            return Ok(found);
-        }
-    }
+    let request = account.ec2.describe_volumes().filters(filter(run)).max_results(VOLUMES_PAGE);
+    let volumes = request.into_paginator().items().send().try_collect();
+    let mut volumes = call("DescribeVolumes", &what_of(run), volumes).await?;
+    volumes.retain(|volume| !matches!(volume.state, Some(VolumeState::Deleting | VolumeState::Deleted)));
+    Ok(volumes)
 }
 
 pub(crate) async fn parameters(
@@ -221,35 +231,25 @@ pub(crate) async fn parameters(
     let path = run.map_or_else(|| "/netbench".to_owned(), |run| format!("/netbench/{run}"));
     let below = ParameterStringFilter::builder().key("Path").option("Recursive").values(&path).build();
     let below = below.map_err(|_| ApiError::incomplete("DescribeParameters", &path, "filter"))?;
-    let (mut found, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.ssm.describe_parameters().parameter_filters(below.clone()).max_results(50);
-        let page = call("DescribeParameters", &path, request.set_next_token(next).send()).await?;
-        found.extend(page.parameters.unwrap_or_default());
-        next = page.next_token.filter(|token| !token.is_empty());
-        if next.is_none() {
-            return Ok(found);
-        }
-    }
+    let request = account.ssm.describe_parameters().parameter_filters(below).max_results(PARAMETERS_PAGE);
+    let pages = call("DescribeParameters", &path, request.into_paginator().send().try_collect()).await?;
+    Ok(pages.into_iter().flat_map(|page| page.parameters.unwrap_or_default()).collect())
 }
 
 /// The keys in the bucket that begin with `prefix`; none if there is no such bucket.
 pub(crate) async fn objects(account: &Account, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
-    let (mut keys, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.s3.list_objects_v2().bucket(bucket).prefix(prefix);
-        let what = format!("s3://{bucket}/{prefix}");
-        let page = match call("ListObjectsV2", &what, request.set_continuation_token(next).send()).await {
-            Ok(page) => page,
-            Err(error) if error.cause == Cause::NotFound => return Ok(keys),
-            Err(error) => return Err(error),
-        };
-        keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
-        next = page.next_continuation_token;
-        if next.is_none() {
-            return Ok(keys);
-        }
+    match list(account, bucket, prefix).await {
+        Err(error) if error.cause == Cause::NotFound => Ok(vec![]),
+        listed => listed,
     }
+}
+
+/// The keys in the bucket, which exists, that begin with `prefix`, in order.
+pub(crate) async fn list(account: &Account, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
+    let pages = account.s3.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+    let pages = call("ListObjectsV2", &format!("s3://{bucket}/{prefix}"), pages.try_collect()).await?;
+    let objects = pages.into_iter().flat_map(|page| page.contents.unwrap_or_default());
+    Ok(objects.filter_map(|object| object.key).collect())
 }
 
 fn filter(run: Option<&str>) -> Filter {
@@ -257,6 +257,11 @@ fn filter(run: Option<&str>) -> Filter {
         Some(run) => Filter::builder().name(format!("tag:{TAG_RUN}")).values(run).build(),
         None => Filter::builder().name("tag-key").values(TAG_RUN).build(),
     }
+}
+
+/// By ids or names, [`VALUES_MAX`] at most. A filter, unlike a list of ids, does not mind one that is unknown.
+fn filter_of(name: &str, values: &[String]) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.to_vec())).build()
 }
 
 fn what_of(run: Option<&str>) -> String {

@@ -5,10 +5,11 @@
 
 use crate::hosts::CloudHost;
 use crate::names::RunNames;
+use russula_proto::RunId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -93,7 +94,8 @@ impl Journal {
     /// If it cannot be written.
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
         let path = directory.join(FILE);
-        let opened = OpenOptions::new().append(true).create(true).open(&path);
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let opened = opened.and_then(|mut file| end_torn_line(&mut file).map(|()| file));
         // The name has to survive a crash as well as what is in the file.
         let opened = opened.and_then(|file| File::open(directory)?.sync_all().map(|()| file));
         match opened {
@@ -142,9 +144,24 @@ impl Journal {
     }
 }
 
-/// What a journal knows of that can be found without its tags.
+/// A crash may have cut the last line: whatever is written next begins a line of its own.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+/// Resources that the journal can name when their tags are not visible yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
+    /// The region of the run.
+    pub region: Option<String>,
+    /// The bucket for the run's files.
+    pub bucket: Option<String>,
     /// Hosts, by id.
     pub instances: BTreeSet<String>,
     /// Security groups, by id.
@@ -154,11 +171,33 @@ pub struct Known {
 }
 
 impl Known {
-    /// What the journal in a run directory knows; nothing if there is none.
-    pub fn read(directory: &Path) -> Self {
+    /// What the journal of `run` in its run directory knows; nothing if there is none.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read, or if it is that of another run.
+    pub fn read(directory: &Path, run: &RunId) -> io::Result<Self> {
+        let entries = match read(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => {
+                let path = directory.join(FILE);
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("{} cannot be read: {error}", path.display()),
+                ));
+            }
+            Ok(entries) => entries,
+        };
         let mut known = Self::default();
-        for entry in read(directory).unwrap_or_default() {
+        for entry in entries {
             match entry {
+                Entry::Run { run: other, .. } if other != run.as_str() => {
+                    let path = directory.join(FILE);
+                    let error = format!("{} is the journal of {other:?}, not of {run}", path.display());
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
+                Entry::Run { region, bucket, .. } => {
+                    (known.region, known.bucket) = (Some(region), Some(bucket));
+                }
                 Entry::Intent { kind: ResourceKind::PlacementGroup, name } => {
                     known.placement_groups.insert(name);
                 }
@@ -168,32 +207,37 @@ impl Known {
                 }
                 Entry::Created { .. }
                 | Entry::Intent { .. }
-                | Entry::Run { .. }
                 | Entry::Hosts { .. }
                 | Entry::GivingBack
                 | Entry::Gone => {}
             }
         }
-        known
+        Ok(known)
     }
 }
 
-/// The lines of a journal, as far as they are whole: the last one may have been cut by a crash, and what it would have
-/// told was not done.
+/// The lines of a journal that can be read. One that was cut by a crash is left out: what it would have told was not
+/// done.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub fn read(directory: &Path) -> io::Result<Vec<Entry>> {
-    let text = std::fs::read_to_string(directory.join(FILE))?;
-    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+    // A cut may also be in the middle of a letter.
+    let bytes = std::fs::read(directory.join(FILE))?;
+    let lines = bytes.split(|byte| *byte == b'\n');
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn run() -> RunId {
+        "20261123-041500-1a2b".parse().unwrap()
+    }
+
     #[test]
-    fn a_journal_is_read_as_far_as_it_is_whole() {
+    fn a_journal_is_read_without_the_line_that_was_cut() {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(directory.path()).unwrap();
         journal.intend(ResourceKind::SecurityGroup, "netbench-r").unwrap();
@@ -206,13 +250,36 @@ mod tests {
             Entry::Created { kind, name: "netbench-r".to_owned(), ids: vec!["sg-1".to_owned()] },
         ];
         assert_eq!(read(directory.path()).unwrap(), expected);
+        // The next process goes on behind it.
+        Journal::open(directory.path()).unwrap().write(&Entry::GivingBack).unwrap();
+        Journal::open(directory.path()).unwrap().write(&Entry::Gone).unwrap();
+        let expected: Vec<Entry> = expected.into_iter().chain([Entry::GivingBack, Entry::Gone]).collect();
+        assert_eq!(read(directory.path()).unwrap(), expected);
+        let text = std::fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert_eq!(text.lines().count(), expected.len() + 1, "no line is empty: {text}");
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_or_is_of_another_run_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(FILE)).unwrap();
+        let error = Known::read(directory.path(), &run()).unwrap_err();
+        assert!(error.to_string().contains("cloud.jsonl cannot be read"), "{error}");
+        let directory = tempfile::tempdir().unwrap();
+        let text = |text: &str| text.to_owned();
+        let entry = Entry::Run { run: text("other"), region: text("us-east-1"), bucket: text("b") };
+        Journal::open(directory.path()).unwrap().write(&entry).unwrap();
+        let error = Known::read(directory.path(), &run()).unwrap_err();
+        assert!(error.to_string().contains("is the journal of \"other\", not of 2026"), "{error}");
     }
 
     #[test]
     fn what_was_created_is_known_without_its_tags() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(Known::read(directory.path()), Known::default());
+        assert_eq!(Known::read(directory.path(), &run()).unwrap(), Known::default());
         let journal = Journal::open(directory.path()).unwrap();
+        let (region, bucket) = ("us-east-1".to_owned(), "the-bucket".to_owned());
+        journal.write(&Entry::Run { run: run().to_string(), region, bucket }).unwrap();
         journal.intend(ResourceKind::SecurityGroup, "netbench-r").unwrap();
         journal.created(ResourceKind::SecurityGroup, "netbench-r", &["sg-1".to_owned()]).unwrap();
         journal.intend(ResourceKind::PlacementGroup, "netbench-r-cluster-a").unwrap();
@@ -220,11 +287,13 @@ mod tests {
         journal.created(ResourceKind::Instances, "token", &["i-1".to_owned(), "i-2".to_owned()]).unwrap();
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let expected = Known {
+            region: Some("us-east-1".to_owned()),
+            bucket: Some("the-bucket".to_owned()),
             instances: set(&["i-1", "i-2"]),
             security_groups: set(&["sg-1"]),
             placement_groups: set(&["netbench-r-cluster-a"]),
         };
-        assert_eq!(Known::read(directory.path()), expected);
+        assert_eq!(Known::read(directory.path(), &run()).unwrap(), expected);
     }
 
     #[test]

@@ -6,14 +6,16 @@
 //! parameters ──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
+mod look;
+
 use crate::api::{Account, ApiError, Cause, Pace, call};
+use crate::artifacts;
 use crate::inventory::{self, Found};
 use crate::journal::Known;
 use crate::names::RunNames;
 use aws_sdk_ec2::types::{Instance, Volume, VolumeState};
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::future::join_all;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// For all hosts to be terminated; those without a hypervisor (`*.metal`) take long.
@@ -22,23 +24,31 @@ const TERMINATED_LIMIT: Duration = Duration::from_secs(1200);
 /// For what the hosts have used to be let go by them, after that.
 const LET_GO_LIMIT: Duration = Duration::from_secs(120);
 
-/// How often it is tried: an error that passes, or a host that came late, is gone the next time.
-const ROUNDS_MAX: usize = 3;
+/// For what was deleted not to be listed any more: until then the audit looks again.
+const STILL_LISTED_LIMIT: Duration = Duration::from_secs(60);
 
-/// What took longer than this has waited enough, and is not tried again.
+/// How often everything is tried if there are errors: one that passes is gone the next time.
+const TRIES_MAX: usize = 3;
+
+/// A teardown that has taken longer than this is not tried again after errors: they come from waits that have passed
+/// their own deadlines, and would pass them once more.
 const AGAIN_LIMIT: Duration = Duration::from_secs(300);
 
-/// Most hosts, or files, of one call.
-const AT_ONCE_MAX: usize = 1000;
+/// Most hosts of one call (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html>).
+const TERMINATED_AT_ONCE_MAX: usize = 1000;
+
+/// Most parameters of one call
+/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html>).
+const PARAMETERS_AT_ONCE_MAX: usize = 10;
 
 /// What a teardown needs to know beside the run's name.
 #[derive(Clone, Copy, Debug)]
 pub struct Teardown<'a> {
-    /// Where.
+    /// The account and region of the run.
     pub account: &'a Account,
-    /// Of which run.
+    /// The names of the run, and of what it has created.
     pub names: &'a RunNames,
-    /// Where its files lie, if that is known.
+    /// The bucket in which its files lie, if that is known.
     pub bucket: Option<&'a str>,
     /// Whether the copy of the report goes as well.
     pub with_report: bool,
@@ -75,24 +85,40 @@ impl Teardown<'_> {
     /// something is left at the end, or nobody can know.
     pub async fn run(&self, say: &mut dyn FnMut(&str)) -> Left {
         let begun = Instant::now();
+        let mut tries = 0;
+        let mut still_listed = None;
         say("terminating the hosts");
-        let mut round = 1;
         loop {
-            let left = self.round(say).await;
-            if left.is_nothing() || round == ROUNDS_MAX || begun.elapsed() > AGAIN_LIMIT {
+            let (mut errors, parameters) = tokio::join!(self.remove_compute(), self.remove_parameters());
+            errors.extend(parameters.err().map(|error| error.to_string()));
+            if still_listed.is_none() {
+                say("looking for what is left");
+            }
+            let left = self.audit(errors).await;
+            if left.is_nothing() {
+                return left;
+            }
+            let interval = self.account.poll_interval;
+            if left.errors.is_empty() {
+                let name = "what was deleted not listed any more";
+                let new = || Pace::new(name, STILL_LISTED_LIMIT, interval);
+                if still_listed.get_or_insert_with(new).wait().await.is_err() {
+                    return left;
+                }
+                continue;
+            }
+            tries += 1;
+            if tries == TRIES_MAX || begun.elapsed() > AGAIN_LIMIT {
                 return left;
             }
             left.errors.iter().for_each(|error| tracing::warn!("{error}"));
             say("trying again");
-            tokio::time::sleep(self.account.poll_interval).await;
-            round += 1;
+            tokio::time::sleep(interval).await;
         }
     }
 
-    async fn round(&self, say: &mut dyn FnMut(&str)) -> Left {
-        let (mut errors, parameters) = tokio::join!(self.remove_compute(), self.remove_parameters());
-        errors.extend(parameters.err().map(|error| error.to_string()));
-        say("looking for what is left");
+    /// What is left after `errors`. What cannot be seen any more is gone, whatever its removal said.
+    async fn audit(&self, mut errors: Vec<String>) -> Left {
         match self.look().await {
             Ok(found) if found.is_empty() => Left::default(),
             Ok(found) => Left { found, errors },
@@ -112,13 +138,8 @@ impl Teardown<'_> {
         self.look().await
     }
 
-    async fn look(&self) -> Result<Found, ApiError> {
-        let mut runs = inventory::find(self.account, Some(self.names.run().as_str()), self.bucket).await?;
-        let mut found = runs.remove(self.names.run().as_str()).unwrap_or_default();
-        if self.keep_results {
-            found.objects.retain(|key| !key.starts_with(&self.names.hosts_prefix()));
-        }
-        Ok(found)
+    fn run_name(&self) -> &str {
+        self.names.run().as_str()
     }
 
     /// Hosts first, since they use the rest.
@@ -142,7 +163,7 @@ impl Teardown<'_> {
             let problem = match self.terminate_hosts().await {
                 Ok(left) if left.is_empty() => return Ok(()),
                 Ok(left) => format!("{} are still there", left.join(", ")),
-                Err(error) if is_passing(error.cause) => error.to_string(),
+                Err(error) if is_not_yet(error.cause) => error.to_string(),
                 Err(error) => return Err(error.to_string()),
             };
             pace.wait().await.map_err(|passed| format!("{passed}: {problem}"))?;
@@ -151,37 +172,62 @@ impl Teardown<'_> {
 
     /// Terminates the hosts that are not terminating yet; returns all that are not terminated.
     async fn terminate_hosts(&self) -> Result<Vec<String>, ApiError> {
-        let mut instances = inventory::instances(self.account, Some(self.names.run().as_str())).await?;
+        let mut instances = inventory::instances(self.account, Some(self.run_name())).await?;
         let found: BTreeSet<&str> = instances.iter().filter_map(Instance::instance_id).collect();
-        let missing = self.known.instances.iter().filter(|id| !found.contains(id.as_str()));
-        let missing: Vec<String> = missing.cloned().collect();
-        instances.extend(inventory::instances_of(self.account, &missing).await?);
-        let left: Vec<(String, String)> = instances.iter().filter_map(inventory::still_there).collect();
-        let there = left.iter().filter(|(_, state)| state != "shutting-down").map(|(id, _)| id.clone());
-        let there: Vec<String> = there.collect();
-        for ids in there.chunks(AT_ONCE_MAX) {
+        let known = self.known_instances(&found).await?;
+        instances.extend(known);
+        let left: BTreeMap<String, String> = instances.iter().filter_map(inventory::still_there).collect();
+        let there = left.iter().filter(|(_, state)| *state != "shutting-down").map(|(id, _)| id.clone());
+        self.terminate_each(&Vec::from_iter(there)).await?;
+        Ok(left.into_keys().collect())
+    }
+
+    /// One host that is not known everywhere yet keeps all of its call from being terminated. Calls that fail so are
+    /// halved, until the others are terminated.
+    async fn terminate_each(&self, ids: &[String]) -> Result<(), ApiError> {
+        let mut batches: Vec<&[String]> = ids.chunks(TERMINATED_AT_ONCE_MAX).collect();
+        let mut terminated = Ok(());
+        while let Some(ids) = batches.pop() {
             let request = self.account.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
-            call("TerminateInstances", &ids.join(", "), request.send()).await?;
+            match call("TerminateInstances", &ids.join(", "), request.send()).await {
+                Ok(_) => {}
+                Err(error) if error.cause == Cause::NotFound && ids.len() > 1 => {
+                    batches.extend(<[_; 2]>::from(ids.split_at(ids.len() / 2)));
+                }
+                Err(error) if error.cause == Cause::NotFound => terminated = Err(error),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(left.into_iter().map(|(id, _)| id).collect())
+        terminated
+    }
+
+    /// The ids of all groups that are to be removed: whatever cannot be found by its tags may be known.
+    async fn groups(&self, kind: Kind) -> Result<BTreeSet<String>, ApiError> {
+        let run = Some(self.run_name());
+        let tagged = async {
+            match kind {
+                Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
+                Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
+            }
+        };
+        let (tagged, known) = tokio::try_join!(tagged, self.known_groups(kind))?;
+        let tagged = tagged.into_iter().map(|(id, _)| id);
+        let mut ids: BTreeSet<String> = tagged.chain(self.known_ids(kind).iter().cloned()).collect();
+        for (id, _) in known.iter().filter(|(_, tags)| !self.is_mine(tags)) {
+            tracing::warn!("{id} is in the journal, but is another run's: it stays");
+            ids.remove(id);
+        }
+        Ok(ids)
     }
 
     async fn remove_all(&self, kind: Kind, limit: Duration) -> Vec<String> {
-        let run = Some(self.names.run().as_str());
-        let found = match kind {
-            Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
-            Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
-        };
-        // Whatever cannot be found by its tags may be known.
-        let (found, error) =
-            found.map_or_else(|error| (vec![], Some(error.to_string())), |found| (found, None));
-        let known = match kind {
-            Kind::SecurityGroup => &self.known.security_groups,
-            Kind::PlacementGroup => &self.known.placement_groups,
-        };
-        let all: BTreeSet<&String> = found.iter().map(|(id, _)| id).chain(known).collect();
-        let removals = all.into_iter().map(|id| self.remove(kind, id, limit));
-        error.into_iter().chain(join_all(removals).await.into_iter().filter_map(Result::err)).collect()
+        match self.groups(kind).await {
+            Ok(ids) => {
+                let removals = ids.iter().map(|id| self.remove(kind, id, limit));
+                join_all(removals).await.into_iter().filter_map(Result::err).collect()
+            }
+            Err(error) => vec![error.to_string()],
+        }
     }
 
     /// Removes one thing; what still uses it may need a moment to let it go, `limit` at most.
@@ -213,7 +259,10 @@ impl Teardown<'_> {
                     // A launch whose answer nobody heard may have come after the hosts were looked for. None comes
                     // after its security group is gone.
                     if error.cause == Cause::InUse {
-                        self.terminate_hosts().await.map_err(|error| error.to_string())?;
+                        match self.terminate_hosts().await {
+                            Err(error) if !is_not_yet(error.cause) => return Err(error.to_string()),
+                            Ok(_) | Err(_) => {}
+                        }
                     }
                 }
                 Err(error) => return Err(error.to_string()),
@@ -226,7 +275,7 @@ impl Teardown<'_> {
         let mut pace = Pace::new("volumes gone", limit, self.account.poll_interval);
         let mut loose = BTreeSet::new();
         loop {
-            let problem = match inventory::volumes(self.account, Some(self.names.run().as_str())).await {
+            let problem = match inventory::volumes(self.account, Some(self.run_name())).await {
                 Ok(found) if found.is_empty() => return vec![],
                 Ok(found) => {
                     let is_loose = |volume: &&Volume| volume.state == Some(VolumeState::Available);
@@ -255,27 +304,22 @@ impl Teardown<'_> {
     }
 
     async fn remove_files(&self) -> Vec<String> {
-        let prefix = self.names.prefix();
-        let report = self.names.report_prefix();
+        let Some(bucket) = self.bucket else { return vec![] };
         let mut errors = Vec::new();
-        let mut prefixes = Vec::new();
         if self.keep_results {
-            errors.extend(self.remove_own_files().await.err().map(|error| error.to_string()));
-        } else {
-            prefixes.push(prefix);
+            errors.extend(self.remove_own_files(bucket).await.err().map(|error| error.to_string()));
         }
-        prefixes.extend(self.with_report.then_some(report));
-        if let Some(bucket) = self.bucket {
-            for prefix in prefixes {
-                errors.extend(remove_objects(self.account, bucket, &prefix).await.err());
-            }
+        let all = (!self.keep_results).then(|| self.names.prefix());
+        let report = self.with_report.then(|| self.names.report_prefix());
+        for prefix in all.into_iter().chain(report) {
+            let removed = artifacts::remove_all(self.account, bucket, &prefix).await;
+            errors.extend(removed.err().map(|error| error.to_string()));
         }
         errors
     }
 
     /// Removes what the run itself has put into the bucket.
-    async fn remove_own_files(&self) -> Result<(), ApiError> {
-        let Some(bucket) = self.bucket else { return Ok(()) };
+    async fn remove_own_files(&self, bucket: &str) -> Result<(), ApiError> {
         for key in self.names.own_files() {
             let request = self.account.s3.delete_object().bucket(bucket).key(&key);
             call("DeleteObject", &key, request.send()).await?;
@@ -284,41 +328,17 @@ impl Teardown<'_> {
     }
 
     async fn remove_parameters(&self) -> Result<(), ApiError> {
-        let parameters = inventory::parameters(self.account, Some(self.names.run().as_str())).await?;
+        let parameters = inventory::parameters(self.account, Some(self.run_name())).await?;
         // The key's name is known, whether it is listed yet or not.
         let names = parameters.into_iter().filter_map(|parameter| parameter.name);
         let names: BTreeSet<String> = names.chain([self.names.key_parameter()]).collect();
         let names = Vec::from_iter(names);
-        // So many fit into one call.
-        for names in names.chunks(10) {
+        for names in names.chunks(PARAMETERS_AT_ONCE_MAX) {
             let request = self.account.ssm.delete_parameters().set_names(Some(names.to_vec()));
             call("DeleteParameters", &names.join(", "), request.send()).await?;
         }
         Ok(())
     }
-}
-
-/// Removes the files whose keys begin with `prefix`.
-///
-/// # Errors
-/// The first that cannot be removed, in words.
-pub(crate) async fn remove_objects(account: &Account, bucket: &str, prefix: &str) -> Result<(), String> {
-    let keys = inventory::objects(account, bucket, prefix).await.map_err(|error| error.to_string())?;
-    for keys in keys.chunks(AT_ONCE_MAX) {
-        let identifier = |key: &String| ObjectIdentifier::builder().key(key).build();
-        let objects: Result<Vec<_>, _> = keys.iter().map(identifier).collect();
-        let delete = Delete::builder().set_objects(objects.ok()).quiet(true).build();
-        let delete = delete.map_err(|error| error.to_string())?;
-        let what = format!("s3://{bucket}/{prefix}");
-        let request = account.s3.delete_objects().bucket(bucket).delete(delete);
-        let removed =
-            call("DeleteObjects", &what, request.send()).await.map_err(|error| error.to_string())?;
-        if let Some(error) = removed.errors().first() {
-            let text = |text: Option<&str>| text.unwrap_or("?").to_owned();
-            return Err(format!("{} cannot be removed: {}", text(error.key()), text(error.message())));
-        }
-    }
-    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -334,6 +354,11 @@ impl Kind {
             Self::PlacementGroup => "placement group unused",
         }
     }
+}
+
+/// Whether hosts that were not terminated may be a moment later: then they are known everywhere.
+fn is_not_yet(cause: Cause) -> bool {
+    is_passing(cause) || cause == Cause::NotFound
 }
 
 /// Whether it may be gone a moment later.
@@ -352,59 +377,4 @@ fn is_passing(cause: Cause) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::steps::fake_service::{FakeService, Reply};
-
-    /// A service that finds nothing by tags, although one host runs until it is terminated.
-    #[tokio::test]
-    async fn what_is_not_found_by_its_tags_is_known_from_the_journal() {
-        let mut state = "running";
-        let service = FakeService::start(move |request| {
-            let body = String::from_utf8_lossy(&request.body).into_owned();
-            let Some(action) = body.split('&').find_map(|pair| pair.strip_prefix("Action=")) else {
-                return Reply::json(serde_json::json!({}));
-            };
-            if action == "TerminateInstances" {
-                state = "terminated";
-            }
-            let host = if action == "DescribeInstances" && body.contains("=instance-id&") {
-                format!(
-                    "<reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>\
-                     <instanceState><name>{state}</name></instanceState></item></instancesSet></item></reservationSet>"
-                )
-            } else {
-                String::new()
-            };
-            Reply::xml(200, &format!("<{action}Response>{host}</{action}Response>"))
-        });
-        let names = RunNames::new("20261123-041500-1a2b".parse().unwrap());
-        let set = |name: &str| BTreeSet::from([name.to_owned()]);
-        let known = Known {
-            instances: set("i-1"),
-            security_groups: set("sg-1"),
-            placement_groups: set("netbench-group"),
-        };
-        let account = service.account();
-        let teardown = Teardown {
-            account: &account,
-            names: &names,
-            bucket: None,
-            with_report: false,
-            keep_results: false,
-            known: &known,
-        };
-        let left = teardown.run(&mut |_| {}).await;
-        assert!(left.is_nothing(), "{left:?}");
-        let asked = service.requests();
-        let asked: Vec<_> = asked.iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
-        for (action, what) in [
-            ("TerminateInstances", "InstanceId.1=i-1"),
-            ("DeleteSecurityGroup", "GroupId=sg-1"),
-            ("DeletePlacementGroup", "GroupName=netbench-group"),
-        ] {
-            let is_it = |body: &&std::borrow::Cow<'_, str>| body.contains(action) && body.contains(what);
-            assert_eq!(asked.iter().filter(is_it).count(), 1, "{action}: {asked:#?}");
-        }
-    }
-}
+mod tests;

@@ -37,7 +37,7 @@ pub async fn collect(
     let prefix = names.hosts_prefix();
     let keys = match list(account, bucket, &prefix).await {
         Ok(keys) => keys,
-        Err(error) => return vec![error],
+        Err(error) => return vec![error.into()],
     };
     let (mut wanted, mut errors) = (Vec::new(), Vec::new());
     for (number, key) in keys.into_iter().enumerate() {

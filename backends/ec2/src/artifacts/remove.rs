@@ -2,12 +2,17 @@
 
 use super::error::ArtifactError;
 use crate::api::{Account, ApiError, call};
+use crate::inventory;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
-/// Most objects that one DeleteObjects takes.
+pub(super) use crate::inventory::list;
+
+/// Most objects that one DeleteObjects takes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 const BATCH: usize = 1000;
 
-/// Deletes all objects whose keys begin with `prefix`, which ends with `/`; says how many there were.
+/// Deletes all objects whose keys begin with `prefix`, which ends with `/`; says how many there were. There are none in a
+/// bucket that does not exist.
 ///
 /// # Errors
 /// If the service refuses to list or to delete; what can be deleted is deleted.
@@ -21,7 +26,7 @@ pub async fn remove_all(account: &Account, bucket: &str, prefix: &str) -> Result
     if prefix.len() < 2 || !prefix.ends_with('/') {
         return Err(refused("a prefix ends with / and is not all of the bucket", 0, ""));
     }
-    let keys = list(account, bucket, prefix).await?;
+    let keys = inventory::objects(account, bucket, prefix).await?;
     let mut remaining: Option<ArtifactError> = None;
     let mut count = 0;
     for batch in keys.chunks(BATCH) {
@@ -40,33 +45,4 @@ pub async fn remove_all(account: &Account, bucket: &str, prefix: &str) -> Result
         }
     }
     remaining.map_or(Ok(keys.len()), Err)
-}
-
-/// The keys that begin with `prefix`, in order.
-///
-/// # Errors
-/// If the service refuses.
-pub(super) async fn list(
-    account: &Account,
-    bucket: &str,
-    prefix: &str,
-) -> Result<Vec<String>, ArtifactError> {
-    let resource = format!("s3://{bucket}/{prefix}");
-    let (mut keys, mut next) = (Vec::new(), None);
-    loop {
-        let request = account.s3.list_objects_v2().bucket(bucket).prefix(prefix);
-        let request = request.set_continuation_token(next.take());
-        let page = call("ListObjectsV2", &resource, request.send()).await?;
-        for object in page.contents() {
-            let key = object.key().ok_or_else(|| ApiError::incomplete("ListObjectsV2", &resource, "key"))?;
-            keys.push(key.to_owned());
-        }
-        if page.is_truncated() != Some(true) {
-            return Ok(keys);
-        }
-        next = page.next_continuation_token().map(str::to_owned);
-        if next.is_none() {
-            return Err(ApiError::incomplete("ListObjectsV2", &resource, "continuation token").into());
-        }
-    }
 }

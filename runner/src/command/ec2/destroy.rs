@@ -1,4 +1,5 @@
-//! `runner ec2 destroy`, `list` and `gc`: what exists of runs, found by tag, from any machine.
+//! `runner ec2 destroy`, `list` and `gc`: what exists of runs, found by tag, from any machine; on the run's own machine
+//! `destroy` also goes by its journal.
 
 use super::account::{Session, interrupted};
 use super::options::AccountArgs;
@@ -12,6 +13,7 @@ use ec2::teardown;
 use jiff::Timestamp;
 use russula_proto::RunId;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,10 @@ pub(super) struct Destroy {
 
     #[command(flatten)]
     account: AccountArgs,
+
+    /// Directory that has a directory for each run: if this one's is there, its journal says what it has created
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
 }
 
 /// Options of `runner ec2 list`.
@@ -52,12 +58,18 @@ pub(super) struct Collect {
 }
 
 impl Destroy {
-    pub(super) fn run(self) -> Result<ExitCode, CommandError> {
+    pub(super) fn run(mut self) -> Result<ExitCode, CommandError> {
+        // It is there only on the machine on which the run was begun.
+        let journal = Known::read(&self.out.join(self.run.as_str()), &self.run);
+        let errors = Vec::from_iter(journal.as_ref().err().map(ToString::to_string));
+        let known = journal.unwrap_or_default();
+        self.account.region = self.account.region.or_else(|| known.region.clone());
         let session = Session::open(&self.account)?;
         let how = format!("`runner ec2 destroy {}` goes on from here", self.run);
+        let condemned = Condemned { run: self.run, known, with_report: true, errors };
         let destroyed = session.unless_interrupted(async {
             let bucket = Bucket::find(&session, &self.account).await;
-            destroy(&session, &bucket, self.run).await
+            destroy(&session, &bucket, condemned).await
         })?;
         Ok(destroyed.unwrap_or_else(|| interrupted(&how)))
     }
@@ -112,8 +124,16 @@ impl Collect {
                 let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
                 continue;
             }
-            let Ok(run) = run.parse::<RunId>() else { continue };
-            if destroy(session, &bucket, run).await != ExitCode::SUCCESS {
+            let Ok(run) = run.parse::<RunId>() else {
+                // Anybody who may tag or upload has chosen the name.
+                let name = run.escape_debug();
+                let _ = writeln!(std::io::stderr(), "{name}: not the name of a run; remove it by hand");
+                code = ExitCode::from(LEFT);
+                continue;
+            };
+            // Copies of reports outlive their runs; the bucket lets them expire.
+            let condemned = Condemned { run, known: Known::default(), with_report: false, errors: vec![] };
+            if destroy(session, &bucket, condemned).await != ExitCode::SUCCESS {
                 code = ExitCode::from(LEFT);
             }
         }
@@ -173,12 +193,23 @@ impl Bucket {
     }
 }
 
-async fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
+/// A run that is to be removed.
+struct Condemned {
+    run: RunId,
+    /// What its journal knows; nothing without one.
+    known: Known,
+    with_report: bool,
+    /// Why nobody can know whether everything is gone.
+    errors: Vec<String>,
+}
+
+async fn destroy(session: &Session, bucket: &Bucket, condemned: Condemned) -> ExitCode {
+    let Condemned { run, known, with_report, errors } = condemned;
     let account = &session.account;
     let there = inventory::find(account, Some(run.as_str()), bucket.name()).await;
-    // Where the run's files are is said by what there is of it; the stack may be another one.
+    // Where the run's files are is said by what there is of it, and by its journal; the stack may be another one.
     let tagged = there.as_ref().ok().and_then(|runs| runs.get(run.as_str())?.tags.get(TAG_BUCKET).cloned());
-    let bucket = &tagged.map_or_else(|| bucket.clone(), Bucket::Known);
+    let bucket = &tagged.or_else(|| known.bucket.clone()).map_or_else(|| bucket.clone(), Bucket::Known);
     let place = format!("account {}, region {}", session.caller.account, account.region);
     if there.is_ok_and(|runs| runs.is_empty()) {
         // It may be a wrong name or a wrong place.
@@ -189,21 +220,22 @@ async fn destroy(session: &Session, bucket: &Bucket, run: RunId) -> ExitCode {
         account: &session.account,
         names: &names,
         bucket: bucket.name(),
-        with_report: true,
+        with_report,
         keep_results: false,
-        // From any machine: there may be no journal.
-        known: &Known::default(),
+        known: &known,
     };
     let mut stderr = std::io::stderr();
     let mut say = |what: &str| {
         let _ = writeln!(std::io::stderr(), "{what}");
     };
     let mut left = teardown.run(&mut say).await;
+    left.errors.extend(errors);
     if let Bucket::Unknown(error) = bucket {
         left.errors.push(format!("files of the run may be in the bucket, which is not known: {error}"));
     }
     if left.is_nothing() {
-        println!("nothing is left of run {} in {place}", names.run());
+        // A closed stdout is the reader's wish.
+        let _ = writeln!(std::io::stdout(), "nothing is left of run {} in {place}", names.run());
         return ExitCode::SUCCESS;
     }
     for what in left.describe() {
