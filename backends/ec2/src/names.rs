@@ -72,9 +72,14 @@ impl RunNames {
         format!("{}manifest", self.prefix())
     }
 
+    /// The scenario. It may hold secrets, so it is not shared with other runs, and goes with this one.
+    pub fn scenario(&self) -> String {
+        format!("{}scenario", self.prefix())
+    }
+
     /// What the orchestrator puts there for the hosts of this run alone.
-    pub fn own_files(&self) -> [String; 1] {
-        [self.manifest()]
+    pub fn own_files(&self) -> [String; 2] {
+        [self.manifest(), self.scenario()]
     }
 
     /// What its hosts upload.

@@ -12,7 +12,7 @@ const OLD: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 fn artifact(directory: &Path, text: &str) -> Artifact {
     let path = directory.join(text);
     std::fs::write(&path, text).unwrap();
-    Artifact::of_file(&path, "bin/program", 0o755).unwrap()
+    Artifact::of_file(&path, "bin/program", 0o755, Place::Shared).unwrap()
 }
 
 fn names() -> RunNames {
@@ -44,7 +44,7 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
     let directory = tempfile::tempdir().unwrap();
     let [known, new, old, short] =
         ["known", "new", "old", "short"].map(|text| artifact(directory.path(), text));
-    let keys = [&known, &old, &short].map(|one| format!("/the-bucket/{}", one.key()));
+    let keys = [&known, &old, &short].map(|one| format!("/the-bucket/{}", one.key(&names())));
     let service = FakeService::start(move |request| {
         let is = |key: &String| request.target.starts_with(key.as_str());
         match request.operation.as_str() {
@@ -56,10 +56,10 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
         }
     });
     let all = [known, new.clone(), new.clone(), old.clone(), short];
-    upload(&service.account(), "the-bucket", &all).await.unwrap();
+    upload_shared(&service.account(), "the-bucket", &names(), &all).await.unwrap();
     let requests = service.requests();
     let put = |artifact: &Artifact| {
-        let key = format!("/the-bucket/{}", artifact.key());
+        let key = format!("/the-bucket/{}", artifact.key(&names()));
         let put = requests.iter().filter(|one| one.operation == "PUT" && one.target.starts_with(&key));
         put.collect::<Vec<_>>()
     };
@@ -75,11 +75,33 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
 }
 
 #[tokio::test]
+async fn a_scenario_lies_among_the_files_of_its_run_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let scenario = Artifact { place: Place::Scenario, ..artifact(directory.path(), "scenario") };
+    let program = artifact(directory.path(), "program");
+    let service = FakeService::start(|request| match request.operation.as_str() {
+        "HEAD" => missing(),
+        _ => Reply::xml(200, ""),
+    });
+    let (account, all) = (service.account(), [scenario.clone(), program.clone()]);
+    upload_shared(&account, "the-bucket", &names(), &all).await.unwrap();
+    upload_own(&account, "the-bucket", &names(), &all).await.unwrap();
+    let requests = service.requests();
+    let puts = requests.iter().filter(|one| one.operation == "PUT");
+    let puts: Vec<&str> = puts.map(|one| one.target.split('?').next().unwrap()).collect();
+    assert_eq!(
+        puts,
+        [format!("/the-bucket/{}", program.key(&names())), "/the-bucket/runs/r1/scenario".into()]
+    );
+    assert!(requests.iter().all(|one| !one.target.contains(&scenario.sha256)), "not even its digest is told");
+}
+
+#[tokio::test]
 async fn a_bucket_that_refuses_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let one = artifact(directory.path(), "one");
     let service = FakeService::start(|_: &Request| Reply::Of(403, Vec::new(), String::new()));
-    let error = upload(&service.account(), "the-bucket", &[one]).await.unwrap_err();
+    let error = upload_shared(&service.account(), "the-bucket", &names(), &[one]).await.unwrap_err();
     assert!(error.to_string().starts_with("HeadObject of s3://the-bucket/artifacts/"), "{error}");
 }
 

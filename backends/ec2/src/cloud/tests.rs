@@ -114,14 +114,13 @@ fn a_journal_that_cannot_be_read_is_told() {
 #[test]
 fn results_that_could_not_be_fetched_stay_in_the_bucket() {
     let names = example().names;
-    let (mine, other) = (names.hosts_prefix() + "client-0/results/a", names.manifest());
+    let mine = names.hosts_prefix() + "client-0/results/a";
     let listing = |keys: &[&String]| {
         let keys: String = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
         Reply::xml(200, &format!("<ListBucketResult>{keys}</ListBucketResult>"))
     };
     for (is_there, is_kept) in [(false, true), (true, false)] {
-        let (mine, other) = (mine.clone(), other.clone());
-        let bucket = Arc::new(Mutex::new(vec![mine.clone(), other.clone()]));
+        let bucket = Arc::new(Mutex::new(vec![mine.clone(), names.manifest(), names.scenario()]));
         let objects = bucket.clone();
         let service = FakeService::start(move |request| {
             let mut keys = objects.lock().unwrap();
@@ -155,6 +154,6 @@ fn results_that_could_not_be_fetched_stay_in_the_bucket() {
         assert_eq!((problems.len(), told), if is_kept { (2, true) } else { (0, false) }, "{problems:?}");
         assert_eq!(hosts.release(), Vec::<String>::new());
         assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
-        assert_eq!(*bucket.lock().unwrap(), if is_kept { vec![mine] } else { vec![] });
+        assert_eq!(*bucket.lock().unwrap(), if is_kept { vec![mine.clone()] } else { vec![] });
     }
 }
