@@ -8,6 +8,7 @@ use crate::inventory::Found;
 use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
+use crate::stack::RUNS_KEPT_DAYS;
 use crate::steps::{self, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
 use crate::watch::{self, Watcher};
@@ -27,6 +28,9 @@ use tokio::runtime::Runtime;
 /// Hosts that one command can name
 /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>).
 const HOSTS_OF_A_COMMAND_MAX: usize = 50;
+
+/// Files that could not be fetched of which each is told.
+const PROBLEMS_TOLD_MAX: usize = 10;
 
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub struct CloudHosts {
     clients: Vec<Host>,
     watcher: Option<Watcher>,
     lost: Vec<(Group, usize)>,
+    /// Whether the bucket has results that could not be fetched: they are the only copy.
+    keep_results: bool,
     is_released: bool,
 }
 
@@ -65,8 +71,15 @@ impl CloudHosts {
     /// Hosts whose workers listen, or none as yet: what is created for them until [`Self::adopt`] is given back, too.
     pub fn new(mut parts: CloudParts) -> Self {
         let hosts = std::mem::take(&mut parts.hosts);
-        let mut this =
-            Self { parts, servers: vec![], clients: vec![], watcher: None, lost: vec![], is_released: false };
+        let mut this = Self {
+            parts,
+            servers: vec![],
+            clients: vec![],
+            watcher: None,
+            lost: vec![],
+            keep_results: false,
+            is_released: false,
+        };
         this.adopt(hosts);
         this
     }
@@ -114,18 +127,36 @@ impl CloudHosts {
         }
     }
 
-    /// Downloads what the hosts have uploaded into the run directory.
-    async fn download(&self, run_directory: &Path) -> Vec<String> {
+    /// Downloads what the hosts have uploaded into the run directory. What does not come stays in the bucket.
+    async fn download(&mut self, run_directory: &Path) -> Vec<String> {
         let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
         let bucket = &infrastructure.bucket;
-        tokio::select! {
-            collected = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
-                collected.err().map(|error| error.to_string()).into_iter().collect()
+        let mut problems: Vec<String> = tokio::select! {
+            errors = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
+                errors.iter().map(ToString::to_string).collect()
             }
             () = readable(impatience.as_ref()) => {
                 vec!["interrupted while the results were downloaded".to_owned()]
             }
+        };
+        self.keep_results = !problems.is_empty();
+        if self.keep_results {
+            let more = problems.len().saturating_sub(PROBLEMS_TOLD_MAX);
+            problems.truncate(PROBLEMS_TOLD_MAX);
+            problems.extend((more > 0).then(|| format!("{more} more files could not be fetched")));
+            problems.push(self.where_results_are());
         }
+        problems
+    }
+
+    fn where_results_are(&self) -> String {
+        let CloudParts { account, infrastructure, context, .. } = &self.parts;
+        let (names, region) = (&context.names, &account.region);
+        let place = format!("s3://{}/{}", infrastructure.bucket, names.hosts_prefix());
+        format!(
+            "what the hosts uploaded stays for {RUNS_KEPT_DAYS} days in {place}: `aws s3 cp --recursive {place} .              --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
+            names.run()
+        )
     }
 
     fn is_lost(&self, host: &CloudHost) -> bool {
@@ -144,7 +175,7 @@ impl CloudHosts {
         }
         let parts = &self.parts;
         note(&parts.run_directory, &Entry::GivingBack);
-        let left = parts.runtime.block_on(give_back(parts));
+        let left = parts.runtime.block_on(give_back(parts, self.keep_results));
         if left.is_nothing() {
             note_gone(&parts.run_directory);
             return vec![];
@@ -165,11 +196,11 @@ fn kept(parts: &CloudParts) -> String {
     )
 }
 
-/// Removes everything of a run, unless the user loses patience.
-async fn give_back(parts: &CloudParts) -> Left {
+/// Removes everything of a run, unless the user loses patience; without its results if they are to be kept.
+async fn give_back(parts: &CloudParts, keep_results: bool) -> Left {
     let mut say = |what: &str| tracing::info!("{what}");
     let (known, error) = known(parts);
-    let teardown = teardown(parts, &known);
+    let teardown = teardown(parts, keep_results, &known);
     let mut left = tokio::select! {
         left = teardown.run(&mut say) => left,
         () = readable(parts.impatience.as_ref()) => terminate(&teardown).await,
@@ -186,12 +217,13 @@ async fn terminate(teardown: &Teardown<'_>) -> Left {
     }
 }
 
-fn teardown<'a>(parts: &'a CloudParts, known: &'a Known) -> Teardown<'a> {
+fn teardown<'a>(parts: &'a CloudParts, keep_results: bool, known: &'a Known) -> Teardown<'a> {
     Teardown {
         account: &parts.account,
         names: &parts.context.names,
         bucket: Some(&parts.infrastructure.bucket),
         with_report: false,
+        keep_results,
         known,
     }
 }
@@ -331,7 +363,7 @@ impl Hosts for CloudHosts {
         }
         note(&parts.run_directory, &Entry::GivingBack);
         let (known, error) = known(parts);
-        let left = parts.runtime.block_on(terminate(&teardown(parts, &known)));
+        let left = parts.runtime.block_on(terminate(&teardown(parts, self.keep_results, &known)));
         let mut left = left.describe();
         left.extend(error);
         let (run, region) = (parts.context.names.run(), &parts.account.region);

@@ -72,9 +72,24 @@ impl RunNames {
         format!("{}manifest", self.prefix())
     }
 
+    /// The scenario. It may hold secrets, so it is not shared with other runs, and goes with this one.
+    pub fn scenario(&self) -> String {
+        format!("{}scenario", self.prefix())
+    }
+
+    /// What the orchestrator puts there for the hosts of this run alone.
+    pub fn own_files(&self) -> [String; 2] {
+        [self.manifest(), self.scenario()]
+    }
+
+    /// What its hosts upload.
+    pub fn hosts_prefix(&self) -> String {
+        format!("{}hosts/", self.prefix())
+    }
+
     /// What a host uploads.
     pub fn host_prefix(&self, group: &str, index: u16) -> String {
-        format!("{}hosts/{group}-{index}/", self.prefix())
+        format!("{}{group}-{index}/", self.hosts_prefix())
     }
 
     /// The copy of the report that outlives the run; the bucket lets it expire.

@@ -122,7 +122,7 @@ async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
     is_answered
 }
 
-/// The manifest on its way to the bucket. One that is given up half-way may still come, after everything was given
+/// A file of the run on its way to the bucket. One that is given up half-way may still come, after everything was given
 /// back; so it is heard to its end, whatever becomes of whoever waits for it.
 #[derive(Default)]
 struct Upload(Option<JoinHandle<Result<(), ArtifactError>>>);
@@ -140,7 +140,7 @@ impl Upload {
     /// Waits for what is still under way.
     async fn end(self) {
         if let Some(upload) = self.0 {
-            answered(ANSWERS, "the manifest in the bucket", upload).await;
+            answered(ANSWERS, "a file of the run in the bucket", upload).await;
         }
     }
 }
@@ -185,7 +185,8 @@ async fn create(
 ) -> Result<Launched, ProvisionError> {
     launch.journal.intend_objects(launch.names)?;
     let bucket = &launch.infrastructure.bucket;
-    let mut upload = pin!(artifacts::upload(launch.account, bucket, &preparation.artifacts));
+    let mut upload =
+        pin!(artifacts::upload_shared(launch.account, bucket, launch.names, &preparation.artifacts));
     let mut creation = pin!(launch.create(key, say));
     tokio::select! {
         launched = &mut creation => {
@@ -211,7 +212,8 @@ async fn prepare(
     let (account, infrastructure, names) = (launch.account, launch.infrastructure, launch.names);
     say("waiting for the hosts' agents");
     steps::wait_online(account, names, hosts, REACHABLE).await?;
-    let Preparation { builds, context, .. } = preparation;
+    let Preparation { builds, context, artifacts, .. } = preparation;
+    upload_own(launch, artifacts, upload).await?;
     write_manifest(launch, preparation, hosts, &[], upload).await?;
     for step in [Step::UploadScenarioFile, Step::Configure] {
         run_step(launch, context, step, hosts, say).await?;
@@ -227,6 +229,17 @@ async fn prepare(
     Ok(())
 }
 
+/// Uploads what is removed with the run.
+async fn upload_own(
+    launch: &Launch<'_>,
+    artifacts: &[Artifact],
+    upload: &mut Upload,
+) -> Result<(), ProvisionError> {
+    let (account, bucket) = (launch.account.clone(), launch.infrastructure.bucket.clone());
+    let (names, artifacts) = (launch.names.clone(), artifacts.to_vec());
+    upload.run(async move { artifacts::upload_own(&account, &bucket, &names, &artifacts).await }).await
+}
+
 /// Writes the list of hosts and files, those among them that were `built` by now. Links are signed anew: they last no
 /// longer than the session that signs them, and a build may take most of an hour.
 async fn write_manifest(
@@ -239,7 +252,7 @@ async fn write_manifest(
     let (account, bucket, ttl) = (launch.account, &launch.infrastructure.bucket, preparation.ttl);
     let mut files = Vec::new();
     for artifact in &preparation.artifacts {
-        let url = artifacts::link(account, bucket, &artifact.key(), ttl).await?;
+        let url = artifacts::link(account, bucket, &artifact.key(launch.names), ttl).await?;
         files.push(ManifestFile::new(artifact, url));
     }
     for file in preparation.built.iter().chain(built) {

@@ -52,6 +52,8 @@ pub struct Teardown<'a> {
     pub bucket: Option<&'a str>,
     /// Whether the copy of the report goes as well.
     pub with_report: bool,
+    /// Whether what the hosts uploaded stays, because nobody else has it.
+    pub keep_results: bool,
     /// What the run's journal knows, if it is here: what was created a moment ago may not be found by its tags yet.
     pub known: &'a Known,
 }
@@ -303,13 +305,26 @@ impl Teardown<'_> {
 
     async fn remove_files(&self) -> Vec<String> {
         let Some(bucket) = self.bucket else { return vec![] };
-        let report = self.with_report.then(|| self.names.report_prefix());
         let mut errors = Vec::new();
-        for prefix in [self.names.prefix()].into_iter().chain(report) {
+        if self.keep_results {
+            errors.extend(self.remove_own_files(bucket).await.err().map(|error| error.to_string()));
+        }
+        let all = (!self.keep_results).then(|| self.names.prefix());
+        let report = self.with_report.then(|| self.names.report_prefix());
+        for prefix in all.into_iter().chain(report) {
             let removed = artifacts::remove_all(self.account, bucket, &prefix).await;
             errors.extend(removed.err().map(|error| error.to_string()));
         }
         errors
+    }
+
+    /// Removes what the run itself has put into the bucket.
+    async fn remove_own_files(&self, bucket: &str) -> Result<(), ApiError> {
+        for key in self.names.own_files() {
+            let request = self.account.s3.delete_object().bucket(bucket).key(&key);
+            call("DeleteObject", &key, request.send()).await?;
+        }
+        Ok(())
     }
 
     async fn remove_parameters(&self) -> Result<(), ApiError> {

@@ -1,17 +1,28 @@
 //! A local file that hosts are to have, known by its digest.
 
 use super::error::ArtifactError;
-use crate::names::ARTIFACTS;
+use crate::names::{ARTIFACTS, RunNames};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Where a file lies in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By its digest, for all runs, until it expires: programs.
+    Shared,
+    /// Among the files of one run, which are removed with it: the scenario, which may hold secrets.
+    Scenario,
+}
 
 /// A local file and where hosts are to have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
     /// SHA-256 of its bytes: 64 lower-case hexadecimal digits.
     pub sha256: String,
+    /// Where it lies in the bucket.
+    pub place: Place,
     /// The local file.
     pub path: PathBuf,
     /// Its path below the run's directory on the host, such as `bin/runner`. A first component `x86_64` or `aarch64`
@@ -24,11 +35,11 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The file at `path`, which hosts are to have as `name` with `mode`.
+    /// The file at `path`, which hosts are to have as `name` with `mode`, through `place`.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn of_file(path: &Path, name: &str, mode: u32) -> Result<Self, ArtifactError> {
+    pub fn of_file(path: &Path, name: &str, mode: u32, place: Place) -> Result<Self, ArtifactError> {
         let read = || {
             let mut digest = Sha256::new();
             let length_bytes = io::copy(&mut File::open(path)?, &mut digest)?;
@@ -36,12 +47,15 @@ impl Artifact {
         };
         let (sha256, length_bytes) =
             read().map_err(|source| ArtifactError::Read { path: path.to_owned(), source })?;
-        Ok(Self { sha256, path: path.to_owned(), name: name.to_owned(), mode, length_bytes })
+        Ok(Self { sha256, place, path: path.to_owned(), name: name.to_owned(), mode, length_bytes })
     }
 
-    /// Its key in the bucket, which all runs share.
-    pub fn key(&self) -> String {
-        format!("{ARTIFACTS}{}", self.sha256)
+    /// Its key in the bucket, for the run with these names.
+    pub fn key(&self, names: &RunNames) -> String {
+        match self.place {
+            Place::Shared => format!("{ARTIFACTS}{}", self.sha256),
+            Place::Scenario => names.scenario(),
+        }
     }
 }
 
@@ -54,11 +68,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         std::fs::write(&path, "abc").unwrap();
-        let artifact = Artifact::of_file(&path, "bin/file", 0o755).unwrap();
+        let artifact = Artifact::of_file(&path, "bin/file", 0o755, Place::Shared).unwrap();
+        let names = RunNames::new("r1".parse().unwrap());
         // From the standard, FIPS 180-2, appendix B.1.
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!((artifact.key(), artifact.length_bytes), (format!("artifacts/{digest}"), 3));
-        let missing = Artifact::of_file(&directory.path().join("none"), "bin/file", 0o755).unwrap_err();
+        assert_eq!((artifact.key(&names), artifact.length_bytes), (format!("artifacts/{digest}"), 3));
+        let scenario = Artifact { place: Place::Scenario, ..artifact };
+        assert_eq!(scenario.key(&names), "runs/r1/scenario", "what is removed with the run");
+        let missing = Artifact::of_file(&directory.path().join("none"), "bin/file", 0o755, Place::Shared);
+        let missing = missing.unwrap_err();
         assert!(missing.to_string().contains("/none cannot be read"), "{missing}");
     }
 }

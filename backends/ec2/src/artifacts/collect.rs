@@ -1,90 +1,136 @@
 //! What hosts uploaded, into a local directory.
 
 use super::error::ArtifactError;
-use super::parallel;
 use super::remove::list;
-use crate::api::{Account, call};
+use crate::api::{Account, Pace, call};
 use crate::names::RunNames;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
-/// A file that was fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collected {
-    /// The host that uploaded it: `<group>-<index>`.
-    pub host: String,
-    /// Where it lies now.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub length_bytes: u64,
-}
+/// Downloads at a time. More do not make one link faster, and each holds a connection.
+const AT_ONCE: usize = 8;
+
+/// How often an object is asked for: the SDK repeats a request only until the answer's headers are there.
+const ATTEMPTS_MAX: usize = 4;
+
+/// What breaks off later than this is not asked for again.
+const AGAIN_LIMIT: Duration = Duration::from_secs(600);
 
 /// Fetches what the hosts of a run uploaded into `directory`. `place` says where a file goes below it, from the name of
 /// the host (`<group>-<index>`) and the path on the host (`logs/x.log`); `None` leaves it out.
 ///
-/// A file appears only when it is whole.
-///
-/// # Errors
-/// The first that fails, and a name that would leave the directory; in that case nothing is fetched.
+/// A file appears only when it is whole. Trouble with one keeps no other from being fetched: returned is all that went
+/// wrong, in the order of the objects' names, and nothing if everything was fetched. A name that would leave the
+/// directory is refused.
+#[must_use = "what could not be fetched may exist nowhere else"]
 pub async fn collect(
     account: &Account,
     bucket: &str,
     names: &RunNames,
     directory: &Path,
     place: impl Fn(&str, &str) -> Option<PathBuf>,
-) -> Result<Vec<Collected>, ArtifactError> {
-    let prefix = format!("{}hosts/", names.prefix());
-    let mut wanted = Vec::new();
-    for key in list(account, bucket, &prefix).await? {
-        let escapes = || ArtifactError::Escapes { key: key.clone(), directory: directory.to_owned() };
-        let (host, name) =
-            key.strip_prefix(&prefix).and_then(|name| name.split_once('/')).ok_or_else(escapes)?;
-        // What the console shows as a folder may be an empty object.
-        if name.is_empty() || name.ends_with('/') {
-            continue;
-        }
-        if !stays_below(host) || !stays_below(name) {
-            return Err(escapes());
-        }
-        let Some(path) = place(host, name) else { continue };
-        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(escapes());
-        }
-        wanted.push((host.to_owned(), key.clone(), directory.join(path)));
-    }
-    let work = |(host, key, path): (String, String, PathBuf)| {
-        let (account, bucket) = (account.clone(), bucket.to_owned());
-        async move {
-            let length_bytes = fetch(&account, &bucket, &key, &path).await?;
-            Ok(Collected { host, path, length_bytes })
-        }
+) -> Vec<ArtifactError> {
+    let prefix = names.hosts_prefix();
+    let keys = match list(account, bucket, &prefix).await {
+        Ok(keys) => keys,
+        Err(error) => return vec![error.into()],
     };
-    parallel::each(wanted, work).await
+    let (mut wanted, mut errors) = (Vec::new(), Vec::new());
+    for (number, key) in keys.into_iter().enumerate() {
+        match place_below(directory, &prefix, &key, &place) {
+            Ok(Some(path)) => wanted.push((number, key, path)),
+            Ok(None) => {}
+            Err(error) => errors.push((number, error)),
+        }
+    }
+    let fetches = stream::iter(wanted).map(async |(number, key, path): (usize, String, PathBuf)| {
+        (number, fetch(account, bucket, &key, &path).await)
+    });
+    let fetched: Vec<_> = fetches.buffer_unordered(AT_ONCE).collect().await;
+    errors.extend(fetched.into_iter().filter_map(|(number, result)| Some((number, result.err()?))));
+    errors.sort_by_key(|&(number, _)| number);
+    errors.into_iter().map(|(_, error)| error).collect()
+}
+
+/// Where the object `key` goes; `None` if it is left out.
+fn place_below(
+    directory: &Path,
+    prefix: &str,
+    key: &str,
+    place: impl Fn(&str, &str) -> Option<PathBuf>,
+) -> Result<Option<PathBuf>, ArtifactError> {
+    let escapes = || ArtifactError::Escapes { key: key.to_owned(), directory: directory.to_owned() };
+    let (host, name) = key.strip_prefix(prefix).and_then(|name| name.split_once('/')).ok_or_else(escapes)?;
+    // What the console shows as a folder may be an empty object.
+    if name.is_empty() || name.ends_with('/') {
+        return Ok(None);
+    }
+    if !stays_below(host) || !stays_below(name) {
+        return Err(escapes());
+    }
+    let Some(path) = place(host, name) else { return Ok(None) };
+    if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(escapes());
+    }
+    Ok(Some(directory.join(path)))
 }
 
 fn stays_below(name: &str) -> bool {
     !name.contains(['\0', '\\']) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-async fn fetch(account: &Account, bucket: &str, key: &str, path: &Path) -> Result<u64, ArtifactError> {
+/// Fetches an object; from the beginning again if it breaks off.
+async fn fetch(account: &Account, bucket: &str, key: &str, path: &Path) -> Result<(), ArtifactError> {
+    let mut pace = Pace::new("download", AGAIN_LIMIT, account.poll_interval);
+    let mut attempt = 1;
+    loop {
+        match fetch_once(account, bucket, key, path).await {
+            Err(error @ ArtifactError::BrokenOff { .. }) => {
+                if attempt == ATTEMPTS_MAX || pace.wait().await.is_err() {
+                    return Err(error);
+                }
+                tracing::debug!("{error}: attempt {attempt} of {ATTEMPTS_MAX}");
+            }
+            result => return result,
+        }
+        attempt += 1;
+    }
+}
+
+async fn fetch_once(account: &Account, bucket: &str, key: &str, path: &Path) -> Result<(), ArtifactError> {
     let request = account.s3.get_object().bucket(bucket).key(key);
     let mut object = call("GetObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
     let write = |source| ArtifactError::Write { path: path.to_owned(), source };
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(write)?;
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = PathBuf::from(name);
-    let mut file = File::create(&part).map_err(write)?;
-    let mut length_bytes = 0;
+    let part = Part::of(path);
+    let mut file = File::create(&part.0).map_err(write)?;
     while let Some(more) = object.body.next().await {
         let more =
             more.map_err(|error| ArtifactError::BrokenOff { key: key.to_owned(), cause: error.to_string() })?;
         file.write_all(&more).map_err(write)?;
-        length_bytes += more.len() as u64;
     }
-    std::fs::rename(&part, path).map_err(write)?;
-    Ok(length_bytes)
+    std::fs::rename(&part.0, path).map_err(write)
+}
+
+/// A file that is not whole; it is removed, unless it was renamed.
+struct Part(PathBuf);
+
+impl Part {
+    fn of(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        Self(PathBuf::from(name))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

@@ -29,7 +29,7 @@ pub enum ArtifactError {
         source: io::Error,
     },
     /// The body of an object broke off.
-    #[error("the download of {key} broke off: {cause}; try again")]
+    #[error("the download of {key} broke off: {cause}")]
     BrokenOff {
         /// The object.
         key: String,

@@ -16,18 +16,17 @@ mod elf;
 mod error;
 mod form;
 mod manifest;
-mod parallel;
 mod remove;
 mod upload;
 
 #[cfg(test)]
 mod tests;
 
-pub use artifact::Artifact;
-pub use collect::{Collected, collect};
+pub use artifact::{Artifact, Place};
+pub use collect::collect;
 pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
 pub use error::ArtifactError;
 pub use form::{Form, form_of};
 pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
 pub use remove::remove_all;
-pub use upload::{age, link, read_text, upload, upload_manifest, upload_text};
+pub use upload::{age, link, read_text, upload_manifest, upload_own, upload_shared, upload_text};

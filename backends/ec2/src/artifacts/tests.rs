@@ -12,7 +12,7 @@ const OLD: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 fn artifact(directory: &Path, text: &str) -> Artifact {
     let path = directory.join(text);
     std::fs::write(&path, text).unwrap();
-    Artifact::of_file(&path, "bin/program", 0o755).unwrap()
+    Artifact::of_file(&path, "bin/program", 0o755, Place::Shared).unwrap()
 }
 
 fn names() -> RunNames {
@@ -44,7 +44,7 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
     let directory = tempfile::tempdir().unwrap();
     let [known, new, old, short] =
         ["known", "new", "old", "short"].map(|text| artifact(directory.path(), text));
-    let keys = [&known, &old, &short].map(|one| format!("/the-bucket/{}", one.key()));
+    let keys = [&known, &old, &short].map(|one| format!("/the-bucket/{}", one.key(&names())));
     let service = FakeService::start(move |request| {
         let is = |key: &String| request.target.starts_with(key.as_str());
         match request.operation.as_str() {
@@ -56,14 +56,15 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
         }
     });
     let all = [known, new.clone(), new.clone(), old.clone(), short];
-    let uploaded = upload(&service.account(), "the-bucket", &all).await.unwrap();
-    assert_eq!(uploaded, 3, "the new one once, the old one, and the one that is short");
+    upload_shared(&service.account(), "the-bucket", &names(), &all).await.unwrap();
     let requests = service.requests();
     let put = |artifact: &Artifact| {
-        let key = format!("/the-bucket/{}", artifact.key());
+        let key = format!("/the-bucket/{}", artifact.key(&names()));
         let put = requests.iter().filter(|one| one.operation == "PUT" && one.target.starts_with(&key));
         put.collect::<Vec<_>>()
     };
+    let puts = requests.iter().filter(|one| one.operation == "PUT").count();
+    assert_eq!(puts, 3, "the new one once, the old one, and the one that is short");
     assert_eq!(put(&old).len(), 1);
     assert_eq!(put(&new).len(), 1);
     assert_eq!(put(&new)[0].body, b"new");
@@ -74,11 +75,33 @@ async fn only_what_the_bucket_lacks_is_uploaded_and_by_its_digest() {
 }
 
 #[tokio::test]
+async fn a_scenario_lies_among_the_files_of_its_run_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let scenario = Artifact { place: Place::Scenario, ..artifact(directory.path(), "scenario") };
+    let program = artifact(directory.path(), "program");
+    let service = FakeService::start(|request| match request.operation.as_str() {
+        "HEAD" => missing(),
+        _ => Reply::xml(200, ""),
+    });
+    let (account, all) = (service.account(), [scenario.clone(), program.clone()]);
+    upload_shared(&account, "the-bucket", &names(), &all).await.unwrap();
+    upload_own(&account, "the-bucket", &names(), &all).await.unwrap();
+    let requests = service.requests();
+    let puts = requests.iter().filter(|one| one.operation == "PUT");
+    let puts: Vec<&str> = puts.map(|one| one.target.split('?').next().unwrap()).collect();
+    assert_eq!(
+        puts,
+        [format!("/the-bucket/{}", program.key(&names())), "/the-bucket/runs/r1/scenario".into()]
+    );
+    assert!(requests.iter().all(|one| !one.target.contains(&scenario.sha256)), "not even its digest is told");
+}
+
+#[tokio::test]
 async fn a_bucket_that_refuses_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let one = artifact(directory.path(), "one");
     let service = FakeService::start(|_: &Request| Reply::Of(403, Vec::new(), String::new()));
-    let error = upload(&service.account(), "the-bucket", &[one]).await.unwrap_err();
+    let error = upload_shared(&service.account(), "the-bucket", &names(), &[one]).await.unwrap_err();
     assert!(error.to_string().starts_with("HeadObject of s3://the-bucket/artifacts/"), "{error}");
 }
 
@@ -113,48 +136,105 @@ async fn results_of_all_pages_are_fetched_to_where_the_caller_wants_them() {
     let place = |host: &str, name: &str| {
         (!name.starts_with("logs/")).then(|| PathBuf::from(host).join(name.replace("results/", "")))
     };
-    let got = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await.unwrap();
-    let expected = ["server-0/a/b.json", "client-0/a.json"].map(|name| directory.path().join(name));
-    assert_eq!(got.iter().map(|one| &one.path).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-    assert_eq!((got[0].host.as_str(), got[0].length_bytes), ("server-0", 59));
-    let text = std::fs::read_to_string(&expected[0]).unwrap();
+    let errors = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(files_below(directory.path()), ["client-0/a.json", "server-0/a/b.json"]);
+    let text = std::fs::read_to_string(directory.path().join("server-0/a/b.json")).unwrap();
     assert_eq!(text, "body of /the-bucket/runs/r1/hosts/server-0/results/a/b.json");
 }
 
 #[tokio::test]
-async fn names_that_leave_the_directory_are_refused_before_anything_is_fetched() {
+async fn names_that_leave_the_directory_are_refused_and_the_others_are_fetched() {
     for bad in ["server-0/../../x", "server-0//etc/passwd", "../x", "server-0/./x", "alone"] {
-        let service = FakeService::start(move |_: &Request| {
-            listing(&["runs/r1/hosts/server-0/good", &format!("runs/r1/hosts/{bad}")], None)
+        let service = FakeService::start(move |request| {
+            if !request.target.contains("list-type=2") {
+                return Reply::Of(200, Vec::new(), "good".into());
+            }
+            listing(&[&format!("runs/r1/hosts/{bad}"), "runs/r1/hosts/server-0/good"], None)
         });
         let directory = tempfile::tempdir().unwrap();
         let place = |host: &str, name: &str| Some(Path::new(host).join(name));
-        let got = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
-        assert!(matches!(got, Err(ArtifactError::Escapes { .. })), "{bad}: {got:?}");
-        assert_eq!(service.operations(), ["GET"], "{bad}");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{bad}");
+        let errors = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
+        assert!(matches!(errors[..], [ArtifactError::Escapes { .. }]), "{bad}: {errors:?}");
+        assert_eq!(service.operations(), ["GET", "GET"], "{bad}: one list, one object");
+        assert_eq!(files_below(directory.path()), ["server-0/good"], "{bad}");
     }
     // The caller's own function may not leave it either.
     let service = FakeService::start(|_: &Request| listing(&["runs/r1/hosts/server-0/good"], None));
     let directory = tempfile::tempdir().unwrap();
     let place = |_: &str, _: &str| Some(PathBuf::from("/tmp/elsewhere"));
-    let got = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
-    assert!(matches!(got, Err(ArtifactError::Escapes { .. })), "{got:?}");
+    let errors = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
+    assert!(matches!(errors[..], [ArtifactError::Escapes { .. }]), "{errors:?}");
+    assert_eq!(service.operations(), ["GET"]);
+}
+
+/// A bucket with `keys`, whose objects are answered with `object`.
+fn bucket_of(keys: &'static [&str], mut object: impl FnMut(&str) -> Reply + Send + 'static) -> FakeService {
+    FakeService::start(move |request| {
+        if request.target.contains("list-type=2") {
+            return listing(keys, None);
+        }
+        object(request.target.split('?').next().unwrap())
+    })
+}
+
+fn broken() -> Reply {
+    Reply::Of(200, vec![("content-length", "1000".into())], "only this".into())
 }
 
 #[tokio::test]
-async fn a_download_that_breaks_off_leaves_no_file_that_looks_whole() {
-    let service = FakeService::start(|request| {
-        if request.target.contains("list-type=2") {
-            return listing(&["runs/r1/hosts/server-0/a"], None);
+async fn a_download_that_breaks_off_is_tried_again() {
+    let mut is_first = true;
+    let service = bucket_of(&["runs/r1/hosts/server-0/a"], move |_| {
+        if std::mem::replace(&mut is_first, false) {
+            broken()
+        } else {
+            Reply::Of(200, vec![], "whole".into())
         }
-        Reply::Of(200, vec![("content-length", "1000".into())], "only this".into())
     });
     let directory = tempfile::tempdir().unwrap();
     let place = |_: &str, name: &str| Some(PathBuf::from(name));
-    let got = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
-    assert!(matches!(got, Err(ArtifactError::BrokenOff { .. })), "{got:?}");
-    assert!(!directory.path().join("a").exists());
+    let errors = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(files_below(directory.path()), ["a"]);
+    assert_eq!(std::fs::read_to_string(directory.path().join("a")).unwrap(), "whole");
+    assert_eq!(service.operations().len(), 3, "one list, the object twice");
+}
+
+#[tokio::test]
+async fn what_cannot_be_fetched_keeps_nothing_else_from_arriving_and_leaves_no_part() {
+    let keys = &["runs/r1/hosts/server-0/a", "runs/r1/hosts/server-0/b", "runs/r1/hosts/server-0/c"];
+    let service = bucket_of(keys, |target| match target {
+        "/the-bucket/runs/r1/hosts/server-0/a" => Reply::xml(403, "<Error><Code>AccessDenied</Code></Error>"),
+        "/the-bucket/runs/r1/hosts/server-0/b" => broken(),
+        _ => Reply::Of(200, vec![], "whole".into()),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let place = |_: &str, name: &str| Some(PathBuf::from(name));
+    let errors = collect(&service.account(), "the-bucket", &names(), directory.path(), place).await;
+    let [ArtifactError::Api(refused), ArtifactError::BrokenOff { key, .. }] = &errors[..] else {
+        panic!("{errors:?}");
+    };
+    assert!(refused.to_string().contains("server-0/a"), "{refused}");
+    assert_eq!(key, "runs/r1/hosts/server-0/b");
+    assert_eq!(files_below(directory.path()), ["c"]);
+}
+
+/// The files below `directory`, in order.
+fn files_below(directory: &Path) -> Vec<String> {
+    let (mut files, mut directories) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(next) = directories.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 #[tokio::test]

@@ -1,15 +1,19 @@
 //! Files into the bucket, and links to them.
 
-use super::artifact::Artifact;
+use super::artifact::{Artifact, Place};
 use super::error::ArtifactError;
-use super::parallel;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::RunNames;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Uploads at a time. More do not make one link faster, and each holds a connection.
+const AT_ONCE: usize = 8;
 
 /// What lies in the bucket for longer is uploaded anew, so that its expiry does not strike in the middle of a run.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
@@ -20,18 +24,42 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 /// The slowest uplink that is waited for.
 const SLOW_BYTES_PER_S: u64 = 64 * 1024;
 
-/// Uploads those of `artifacts` that `bucket` does not have; says how many that were. Bytes that differ from the digest,
-/// because the file has changed since, are refused by the service.
+/// Uploads those of `artifacts` that runs share and that `bucket` does not have. Bytes that differ from the digest, because the file has
+/// changed since, are refused by the service.
+///
+/// # Errors
+/// The first that fails; what is still under way is given up.
+pub async fn upload_shared(
+    account: &Account,
+    bucket: &str,
+    names: &RunNames,
+    artifacts: &[Artifact],
+) -> Result<(), ArtifactError> {
+    let shared = artifacts.iter().filter(|one| one.place == Place::Shared);
+    let each: BTreeMap<String, &Artifact> = shared.map(|one| (one.key(names), one)).collect();
+    let upload = async |(key, artifact): (String, &Artifact)| {
+        if has_fresh(account, bucket, &key, artifact.length_bytes).await? {
+            return Ok(());
+        }
+        upload_one(account, bucket, &key, artifact).await
+    };
+    stream::iter(each.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, upload).await
+}
+
+/// Uploads those of `artifacts` that are of the run alone.
 ///
 /// # Errors
 /// The first that fails.
-pub async fn upload(account: &Account, bucket: &str, artifacts: &[Artifact]) -> Result<usize, ArtifactError> {
-    let each: BTreeMap<&str, &Artifact> = artifacts.iter().map(|one| (one.sha256.as_str(), one)).collect();
-    let work = |artifact: &Artifact| {
-        upload_one(account.clone(), bucket.to_owned(), artifact.clone(), seconds_since_1970())
-    };
-    let uploaded = parallel::each(each.into_values(), work).await?;
-    Ok(uploaded.into_iter().filter(|&new| new).count())
+pub async fn upload_own(
+    account: &Account,
+    bucket: &str,
+    names: &RunNames,
+    artifacts: &[Artifact],
+) -> Result<(), ArtifactError> {
+    for artifact in artifacts.iter().filter(|one| one.place == Place::Scenario) {
+        upload_one(account, bucket, &artifact.key(names), artifact).await?;
+    }
+    Ok(())
 }
 
 /// Uploads the list that every host of the run reads.
@@ -130,28 +158,32 @@ pub async fn age(account: &Account, bucket: &str, key: &str) -> Result<Option<Du
     }
 }
 
-/// Whether it had to be uploaded.
-async fn upload_one(
-    account: Account,
-    bucket: String,
-    artifact: Artifact,
-    now_s: i64,
+/// Whether an object is there, is whole, and will be there for a while.
+async fn has_fresh(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+    length_bytes: u64,
 ) -> Result<bool, ArtifactError> {
-    let key = artifact.key();
-    let resource = format!("s3://{bucket}/{key}");
-    let head = account.s3.head_object().bucket(&bucket).key(&key);
-    match call("HeadObject", &resource, head.send()).await {
+    let head = account.s3.head_object().bucket(bucket).key(key);
+    match call("HeadObject", &format!("s3://{bucket}/{key}"), head.send()).await {
         Ok(there) => {
             let since_s = there.last_modified().map_or(0, |at| at.secs());
-            let is_whole = there.content_length().and_then(|length| u64::try_from(length).ok())
-                == Some(artifact.length_bytes);
-            if is_whole && now_s.saturating_sub(since_s) < FRESH.as_secs().cast_signed() {
-                return Ok(false);
-            }
+            let length = there.content_length().and_then(|length| u64::try_from(length).ok());
+            let is_fresh = seconds_since_1970().saturating_sub(since_s) < FRESH.as_secs().cast_signed();
+            Ok(length == Some(length_bytes) && is_fresh)
         }
-        Err(error) if is_missing(&error) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error.into()),
     }
+}
+
+async fn upload_one(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+    artifact: &Artifact,
+) -> Result<(), ArtifactError> {
     let body = ByteStream::from_path(&artifact.path).await;
     let body = body.map_err(|error| ArtifactError::Read {
         path: artifact.path.clone(),
@@ -160,12 +192,12 @@ async fn upload_one(
     let limit = UPLOAD_LIMIT + Duration::from_secs(artifact.length_bytes / SLOW_BYTES_PER_S);
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
-    let request = account.s3.put_object().bucket(&bucket).key(&key).body(body);
+    let request = account.s3.put_object().bucket(bucket).key(key).body(body);
     let request = request.checksum_sha256(base64_of_hex(&artifact.sha256)).customize();
     let request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
-    call("PutObject", &resource, request.send()).await?;
+    call("PutObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
     tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
-    Ok(true)
+    Ok(())
 }
 
 /// A missing bucket is another matter than a missing object, where the service says which it is.

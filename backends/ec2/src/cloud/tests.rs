@@ -4,6 +4,7 @@ use super::*;
 use crate::steps::example;
 use crate::steps::fake_service::{FakeService, Reply, Request};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 /// A service in which nothing exists, whatever it is asked.
 fn nothing(request: &Request) -> Reply {
@@ -108,4 +109,51 @@ fn a_journal_that_cannot_be_read_is_told() {
     std::fs::create_dir(directory.path().join(crate::journal::FILE)).unwrap();
     let left = hosts(&service, directory.path(), false).release();
     assert!(left.iter().any(|left| left.contains("cloud.jsonl cannot be read")), "{left:?}");
+}
+
+#[test]
+fn results_that_could_not_be_fetched_stay_in_the_bucket() {
+    let names = example().names;
+    let mine = names.hosts_prefix() + "client-0/results/a";
+    let listing = |keys: &[&String]| {
+        let keys: String = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        Reply::xml(200, &format!("<ListBucketResult>{keys}</ListBucketResult>"))
+    };
+    for (is_there, is_kept) in [(false, true), (true, false)] {
+        let bucket = Arc::new(Mutex::new(vec![mine.clone(), names.manifest(), names.scenario()]));
+        let objects = bucket.clone();
+        let service = FakeService::start(move |request| {
+            let mut keys = objects.lock().unwrap();
+            if request.operation == "DELETE" {
+                keys.retain(|key| !request.target.contains(key.as_str()));
+                return Reply::Of(204, vec![], String::new());
+            }
+            if request.operation == "POST" && request.target.contains("delete") {
+                let body = String::from_utf8_lossy(&request.body);
+                keys.retain(|key| !body.contains(key.as_str()));
+                return Reply::xml(200, "<DeleteResult/>");
+            }
+            if request.operation == "GET" && request.target.contains("list-type=2") {
+                let prefix = if request.target.contains("hosts") { "hosts/" } else { "" };
+                return listing(&keys.iter().filter(|key| key.contains(prefix)).collect::<Vec<_>>());
+            }
+            if request.operation == "GET" {
+                return Reply::xml(if is_there { 200 } else { 403 }, "");
+            }
+            nothing(request)
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let mut hosts = hosts(&service, directory.path(), false);
+        let problems = hosts.fetch(directory.path()).problems;
+        let place = format!("s3://{}/{}", example().bucket, names.hosts_prefix());
+        let told = problems.last().is_some_and(|last| {
+            last.contains(&format!("14 days in {place}"))
+                && last.contains(&format!("aws s3 cp --recursive {place} ."))
+                && last.contains(&format!("runner ec2 destroy {}", names.run()))
+        });
+        assert_eq!((problems.len(), told), if is_kept { (2, true) } else { (0, false) }, "{problems:?}");
+        assert_eq!(hosts.release(), Vec::<String>::new());
+        assert_eq!(crate::journal::read(directory.path()).unwrap().last(), Some(&Entry::Gone));
+        assert_eq!(*bucket.lock().unwrap(), if is_kept { vec![mine.clone()] } else { vec![] });
+    }
 }

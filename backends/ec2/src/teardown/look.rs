@@ -26,6 +26,9 @@ impl Teardown<'_> {
             let mine = known.into_iter().filter(|(_, tags)| self.is_mine(tags)).map(|(id, _)| id);
             *ids = Vec::from_iter(std::mem::take(ids).into_iter().chain(mine).collect::<BTreeSet<_>>());
         }
+        if self.keep_results {
+            found.objects.retain(|key| !key.starts_with(&self.names.hosts_prefix()));
+        }
         found.objects.extend(report);
         Ok(found)
     }

@@ -61,8 +61,14 @@ fn nothing(request: &Request) -> Reply {
 
 async fn tear_down(service: &FakeService, known: &Known) -> Left {
     let (account, names) = (service.account(), names());
-    let teardown =
-        Teardown { account: &account, names: &names, bucket: Some("the-bucket"), with_report: true, known };
+    let teardown = Teardown {
+        account: &account,
+        names: &names,
+        bucket: Some("the-bucket"),
+        with_report: true,
+        keep_results: false,
+        known,
+    };
     teardown.run(&mut |_| {}).await
 }
 
@@ -102,8 +108,14 @@ async fn what_is_not_found_by_its_tags_is_known_from_the_journal() {
         ..Known::default()
     };
     let account = service.account();
-    let teardown =
-        Teardown { account: &account, names: &names, bucket: None, with_report: false, known: &known };
+    let teardown = Teardown {
+        account: &account,
+        names: &names,
+        bucket: None,
+        with_report: false,
+        keep_results: false,
+        known: &known,
+    };
     let left = teardown.run(&mut |_| {}).await;
     assert!(left.is_nothing(), "{left:?}");
     let asked = service.requests();

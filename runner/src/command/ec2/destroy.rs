@@ -221,6 +221,7 @@ async fn destroy(session: &Session, bucket: &Bucket, condemned: Condemned) -> Ex
         names: &names,
         bucket: bucket.name(),
         with_report,
+        keep_results: false,
         known: &known,
     };
     let mut stderr = std::io::stderr();

@@ -9,7 +9,7 @@ use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
 use crate::run::{DriverPrograms, PlannedDriver};
 use backends::drivers::install::COLLECTOR;
 use backends::drivers::{COLLECTOR_PROGRAM, DriverName, Package, Role};
-use ec2::artifacts::Artifact;
+use ec2::artifacts::{Artifact, Place};
 use ec2::build::{BuildOrder, BuiltFile, BuiltProgram};
 use ec2::plan::Architecture;
 use ec2::steps::WorkerDriver;
@@ -272,16 +272,16 @@ impl Supplies {
         scenario_file: &Path,
         on_hosts: &OnHosts,
     ) -> Result<Vec<Artifact>, CommandError> {
-        let of_file = |path: &Path, name: &str, mode| {
-            Artifact::of_file(path, name, mode).map_err(|error| CommandError::Input(error.to_string()))
+        let of_file = |path: &Path, name: &str, mode, place| {
+            Artifact::of_file(path, name, mode, place).map_err(|error| CommandError::Input(error.to_string()))
         };
-        let mut artifacts = vec![of_file(scenario_file, &on_hosts.scenario, SCENARIO_MODE)?];
+        let mut artifacts = vec![of_file(scenario_file, &on_hosts.scenario, SCENARIO_MODE, Place::Scenario)?];
         for (path, name) in &self.uploads {
             // The same file under another name is not read again.
-            let known = artifacts.iter().find(|known| known.path == *path && known.mode == PROGRAM_MODE);
+            let known = artifacts.iter().find(|known| known.path == *path && known.place == Place::Shared);
             let artifact = match known {
                 Some(known) => Artifact { name: name.clone(), ..known.clone() },
-                None => of_file(path, name, PROGRAM_MODE)?,
+                None => of_file(path, name, PROGRAM_MODE, Place::Shared)?,
             };
             artifacts.push(artifact);
         }

@@ -1,0 +1,60 @@
+//! The user's signals, while something is under way that nobody else interrupts.
+
+use backends::signals::Patience;
+use tokio::io::unix::AsyncFd;
+
+/// Ends with the signal number `last` of this process, and never without `patience`. What goes on in spite of an
+/// earlier one is told by `instead`.
+pub async fn out_of_patience(patience: Option<&Patience>, last: u32, instead: &str) {
+    let Some(patience) = patience else { return std::future::pending().await };
+    let socket = match patience.socket().and_then(AsyncFd::new) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!("Ctrl-C cannot be heard for now: {error}");
+            return std::future::pending().await;
+        }
+    };
+    let mut told = patience.total();
+    loop {
+        let total = patience.total();
+        if total >= last {
+            return;
+        }
+        if total > told {
+            tracing::warn!("interrupted: {instead}");
+            told = total;
+        }
+        match socket.readable().await {
+            // What comes after this wakes it again.
+            Ok(mut guard) => guard.clear_ready(),
+            Err(_) => return std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backends::signals::EndSignals;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// The signals are those of this process, so one test has them all.
+    #[tokio::test]
+    async fn patience_ends_with_the_signal_that_it_was_to_end_with() {
+        let signals = EndSignals::new().unwrap();
+        let patience = signals.patience().unwrap();
+        let send = || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        let waits = |last| timeout(Duration::from_millis(50), out_of_patience(Some(&patience), last, "it goes on"));
+        waits(1).await.expect_err("nobody has sent a signal");
+        send();
+        waits(2).await.expect_err("one is not two");
+        assert_eq!(patience.total(), 1);
+        waits(1).await.expect("the first one came before");
+        let (ended, ()) = tokio::join!(
+            timeout(Duration::from_secs(60), out_of_patience(Some(&patience), 2, "it goes on")),
+            async { send() }
+        );
+        ended.expect("the second one wakes it");
+    }
+}
