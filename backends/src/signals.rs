@@ -5,7 +5,7 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,9 +21,9 @@ pub struct EndSignals {
 }
 
 /// How often the user has asked this process to end, for whoever works on the user's behalf while nobody else listens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Patience {
-    source: std::os::unix::net::UnixStream,
+    source: Arc<std::os::unix::net::UnixStream>,
     count: Arc<AtomicU32>,
 }
 
@@ -61,36 +61,24 @@ impl EndSignals {
     /// # Errors
     /// If the process has too many files open.
     pub fn patience(&self) -> io::Result<Patience> {
-        let source = self.source.as_fd().try_clone_to_owned()?.into();
-        Ok(Patience { source, count: self.count.clone() })
+        let source = std::os::unix::net::UnixStream::from(self.source.as_fd().try_clone_to_owned()?);
+        Ok(Patience { source: Arc::new(source), count: self.count.clone() })
     }
 }
 
 impl Patience {
     /// How many signals came in all.
     pub fn total(&self) -> u32 {
-        let new = read_all(&mut &self.source);
+        let new = read_all(&mut &*self.source);
         self.count.fetch_add(new, Ordering::Relaxed) + new
     }
 
-    /// The same once more.
+    /// A socket of its own that becomes readable with the next signal; it is not to be read from.
     ///
     /// # Errors
     /// If the process has too many files open.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { source: self.source.try_clone()?, count: self.count.clone() })
-    }
-}
-
-impl AsFd for Patience {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.as_fd()
-    }
-}
-
-impl AsRawFd for Patience {
-    fn as_raw_fd(&self) -> RawFd {
-        self.source.as_raw_fd()
+    pub fn socket(&self) -> io::Result<std::os::unix::net::UnixStream> {
+        self.source.try_clone()
     }
 }
 
@@ -160,6 +148,18 @@ mod tests {
         for status in ["", "SigIgn:\tx\n", "Name:\tSigIgn: 1\n"] {
             assert_eq!(parse_ignored(status), None, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_signal_counts_once_whoever_hears_of_it() {
+        let (source, mut sender) = std::os::unix::net::UnixStream::pair().unwrap();
+        source.set_nonblocking(true).unwrap();
+        let mut signals = EndSignals { source: UnixStream::from_std(source), count: Arc::default() };
+        let patience = signals.patience().unwrap();
+        std::io::Write::write_all(&mut sender, &[0, 0]).unwrap();
+        assert_eq!((patience.total(), signals.take(), signals.total()), (2, 0, 2));
+        std::io::Write::write_all(&mut sender, &[0]).unwrap();
+        assert_eq!((signals.take(), signals.total(), patience.clone().total()), (1, 3, 3));
     }
 
     #[test]

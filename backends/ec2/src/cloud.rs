@@ -8,19 +8,19 @@ use crate::inventory::Found;
 use crate::journal::{Entry, Journal, Known};
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
+use crate::patience::out_of_patience;
 use crate::stack::RUNS_KEPT_DAYS;
 use crate::steps::{self, ScriptContext, Step, StepError, StepTarget};
 use crate::teardown::{Left, Teardown};
 use crate::watch::{self, Watcher};
 use backends::hosts::{Fetched, Host, Hosts, LostHost, Results};
+use backends::signals::Patience;
 use backends::tcp::Coordinators;
 use futures_util::future::join_all;
 use mio::Token;
 use russula_proto::Group;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -31,6 +31,10 @@ const HOSTS_OF_A_COMMAND_MAX: usize = 50;
 
 /// Files that could not be fetched of which each is told.
 const PROBLEMS_TOLD_MAX: usize = 10;
+
+const COLLECTING: &str = "what was measured is still collected; once more to give the hosts back without it";
+
+const GIVING_BACK: &str = "the hosts are still given back; once more to wait for nothing";
 
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
@@ -50,8 +54,8 @@ pub struct CloudParts {
     pub run_directory: PathBuf,
     /// Whether they stay at the end.
     pub keep: bool,
-    /// A socket that becomes readable when the user has no patience left.
-    pub impatience: Option<OwnedFd>,
+    /// How often the user has interrupted the run.
+    pub patience: Option<Patience>,
 }
 
 /// The hosts of a run on EC2. Dropping them gives them back, unless they are to be kept.
@@ -129,16 +133,10 @@ impl CloudHosts {
 
     /// Downloads what the hosts have uploaded into the run directory. What does not come stays in the bucket.
     async fn download(&mut self, run_directory: &Path) -> Vec<String> {
-        let CloudParts { account, infrastructure, context, impatience, .. } = &self.parts;
+        let CloudParts { account, infrastructure, context, .. } = &self.parts;
         let bucket = &infrastructure.bucket;
-        let mut problems: Vec<String> = tokio::select! {
-            errors = artifacts::collect(account, bucket, &context.names, run_directory, place_of) => {
-                errors.iter().map(ToString::to_string).collect()
-            }
-            () = readable(impatience.as_ref()) => {
-                vec!["interrupted while the results were downloaded".to_owned()]
-            }
-        };
+        let errors = artifacts::collect(account, bucket, &context.names, run_directory, place_of).await;
+        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
         self.keep_results = !problems.is_empty();
         if self.keep_results {
             let more = problems.len().saturating_sub(PROBLEMS_TOLD_MAX);
@@ -201,9 +199,11 @@ async fn give_back(parts: &CloudParts, keep_results: bool) -> Left {
     let mut say = |what: &str| tracing::info!("{what}");
     let (known, error) = known(parts);
     let teardown = teardown(parts, keep_results, &known);
+    // The first signal of all lets a run end in order, and this belongs to it.
+    let last = parts.patience.as_ref().map_or(0, Patience::total).max(1) + 1;
     let mut left = tokio::select! {
         left = teardown.run(&mut say) => left,
-        () = readable(parts.impatience.as_ref()) => terminate(&teardown).await,
+        () = out_of_patience(parts.patience.as_ref(), last, GIVING_BACK) => terminate(&teardown).await,
     };
     left.errors.extend(error);
     left
@@ -236,36 +236,9 @@ fn known(parts: &CloudParts) -> (Known, Option<String>) {
     }
 }
 
-/// Ends when the socket `descriptor` becomes readable; never without one. Nothing is read from it.
-pub async fn readable(descriptor: Option<&OwnedFd>) {
-    let Some(descriptor) = descriptor else { return std::future::pending().await };
-    let socket = descriptor.try_clone().and_then(|socket| tokio::net::UnixStream::from_std(socket.into()));
-    match socket {
-        // An error of the poll tells nothing about the user.
-        Ok(socket) => drop(socket.readable().await),
-        Err(error) => {
-            tracing::error!("Ctrl-C cannot be heard for now: {error}");
-            std::future::pending().await
-        }
-    }
-}
-
-/// Reads what has made a socket readable; returns whether it was.
-fn forget(descriptor: Option<&OwnedFd>) -> bool {
-    let socket = descriptor.and_then(|socket| socket.try_clone().ok()).map(UnixStream::from);
-    let Some(mut socket) = socket.filter(|socket| socket.set_nonblocking(true).is_ok()) else {
-        return false;
-    };
-    let mut was_readable = false;
-    while socket.read(&mut [0; 64]).is_ok_and(|len| len > 0) {
-        was_readable = true;
-    }
-    was_readable
-}
-
 /// Has `hosts`, which are there, upload what they have.
 async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepError> {
-    let CloudParts { account, infrastructure, context, impatience, .. } = parts;
+    let CloudParts { account, infrastructure, context, .. } = parts;
     // A command by tag also goes to hosts that are lost, and waits for them.
     let targets = if hosts.len() == parts.hosts.len() {
         vec![StepTarget::All]
@@ -275,8 +248,7 @@ async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepEr
     };
     let step = Step::UploadNetbenchRawData;
     let commands = targets.iter().map(|target| {
-        let interrupted = readable(impatience.as_ref());
-        steps::run_step(account, infrastructure, context, step, target, hosts, interrupted)
+        steps::run_step(account, infrastructure, context, step, target, hosts, std::future::pending())
     });
     join_all(commands).await.into_iter().collect()
 }
@@ -337,16 +309,34 @@ impl Hosts for CloudHosts {
         if self.is_released {
             return Fetched::default();
         }
-        let runtime = self.parts.runtime.clone();
-        let mut problems = runtime.block_on(self.upload());
-        problems.extend(runtime.block_on(self.download(run_directory)));
-        // What interrupted this was heeded; one more signal means that the user has no patience left.
-        let is_interrupted = forget(self.parts.impatience.as_ref()) && !problems.is_empty();
-        Fetched { problems, is_interrupted }
+        let (runtime, patience) = (self.parts.runtime.clone(), self.parts.patience.clone());
+        runtime.block_on(async {
+            tokio::select! {
+                problems = async {
+                    let mut problems = self.upload().await;
+                    problems.extend(self.download(run_directory).await);
+                    problems
+                } => Fetched { problems, is_interrupted: false },
+                () = out_of_patience(patience.as_ref(), 2, COLLECTING) => {
+                    let problem = "interrupted while the results were collected".to_owned();
+                    Fetched { problems: vec![problem], is_interrupted: true }
+                }
+            }
+        })
     }
 
     fn outlive_the_orchestrator(&self) -> bool {
         true
+    }
+
+    fn leave(&mut self) {
+        self.is_released = true;
+        self.watcher = None;
+        let (run, region) = (self.names().run(), &self.parts.account.region);
+        tracing::warn!(
+            "the hosts stay as they are: `runner resume {run}` takes them over, `runner ec2 destroy {run} --region \
+             {region}` removes them; they end by themselves at their time limit"
+        );
     }
 
     fn release(&mut self) -> Vec<String> {

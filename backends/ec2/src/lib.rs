@@ -17,6 +17,7 @@
 //! teardown        giving it all back, and the audit
 //! publish         a status page and the copy of the report, for whoever has a link
 //! public_address  who may reach the hosts
+//! patience        the user's signals, while nobody else listens
 //! names, tags     what the things of a run are called
 //! ```
 //!
@@ -34,6 +35,7 @@ pub mod journal;
 pub mod launch;
 pub mod lookup;
 pub mod names;
+pub mod patience;
 pub mod plan;
 pub mod provision;
 pub mod public_address;

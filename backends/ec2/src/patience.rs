@@ -1,13 +1,15 @@
 //! The user's signals, while something is under way that nobody else interrupts.
 
 use backends::signals::Patience;
-use tokio::io::unix::AsyncFd;
+use std::io;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 
 /// Ends with the signal number `last` of this process, and never without `patience`. What goes on in spite of an
 /// earlier one is told by `instead`.
 pub async fn out_of_patience(patience: Option<&Patience>, last: u32, instead: &str) {
     let Some(patience) = patience else { return std::future::pending().await };
-    let socket = match patience.socket().and_then(AsyncFd::new) {
+    let socket = match patience.socket().and_then(UnixStream::from_std) {
         Ok(socket) => socket,
         Err(error) => {
             tracing::error!("Ctrl-C cannot be heard for now: {error}");
@@ -24,11 +26,11 @@ pub async fn out_of_patience(patience: Option<&Patience>, last: u32, instead: &s
             tracing::warn!("interrupted: {instead}");
             told = total;
         }
-        match socket.readable().await {
-            // What comes after this wakes it again.
-            Ok(mut guard) => guard.clear_ready(),
-            Err(_) => return std::future::pending().await,
+        if socket.readable().await.is_err() {
+            return std::future::pending().await;
         }
+        // Nothing is read by this, which makes the next signal wake it again.
+        let _ = socket.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     }
 }
 
@@ -44,8 +46,11 @@ mod tests {
     async fn patience_ends_with_the_signal_that_it_was_to_end_with() {
         let signals = EndSignals::new().unwrap();
         let patience = signals.patience().unwrap();
-        let send = || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
-        let waits = |last| timeout(Duration::from_millis(50), out_of_patience(Some(&patience), last, "it goes on"));
+        let send = || {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap()
+        };
+        let waits =
+            |last| timeout(Duration::from_millis(50), out_of_patience(Some(&patience), last, "it goes on"));
         waits(1).await.expect_err("nobody has sent a signal");
         send();
         waits(2).await.expect_err("one is not two");

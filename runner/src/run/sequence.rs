@@ -42,6 +42,7 @@ pub fn run(
     interrupts: Interrupts,
     beginning: Beginning,
 ) -> Result<Outcome, RunError> {
+    let patience = interrupts.patience().map_err(RunError::Signals)?;
     let is_taken_over = matches!(beginning, Beginning::Again(_));
     let (state, record) = match beginning {
         Beginning::New => (RunState::new(clock::session()), Record::begin(plan, directory)),
@@ -82,20 +83,26 @@ pub fn run(
         progress.message("The workers are driven by another orchestrator now: their hosts are left to it.");
         hosts.leave();
     } else {
-        ending.worse(take_back(plan, hosts, directory, progress, &mut record));
+        let (mut taken_back, left) = take_back(plan, hosts, directory, progress, &mut record);
+        for what in left {
+            // Who has no patience left is told what is there, and gets what was asked for.
+            let is_wish = patience.total() > 1;
+            taken_back.worse(if is_wish { Verdict::interrupted() } else { Verdict::infrastructure(what) });
+        }
+        ending.worse(taken_back);
     }
     progress.clear();
     Ok(record.finish(ending, directory, progress))
 }
 
-/// Brings the results here, and gives the hosts back.
+/// Brings the results here, and gives the hosts back. Says what became of that, and what is left.
 fn take_back(
     plan: &Plan,
     hosts: &mut dyn Hosts,
     directory: &RunDirectory,
     progress: &Progress,
     record: &mut Record,
-) -> Verdict {
+) -> (Verdict, Vec<String>) {
     let mut verdict = Verdict::OK;
     if hosts.results() == Results::Fetched {
         progress.phase("collecting results");
@@ -114,9 +121,9 @@ fn take_back(
     }
     progress.phase("taking the hosts back");
     progress.stage(Stage::Releasing);
-    for left in hosts.release() {
-        progress.message(&format!("error: {left}"));
-        verdict.worse(Verdict::infrastructure(left));
+    let left = hosts.release();
+    for what in &left {
+        progress.message(&format!("error: {what}"));
     }
-    verdict
+    (verdict, left)
 }

@@ -91,13 +91,35 @@ fn a_run_whose_orchestrator_was_killed_is_resumed_over_the_same_hosts() {
 
 #[test]
 fn an_interrupt_gives_everything_back() {
-    for moment in ["launching", "step place_worker", "running clients", "collecting results"] {
+    for moment in ["launching", "step place_worker", "running clients"] {
         let bench = Bench::new();
         let mut running = bench.start_run("demo", &[]);
         running.wait_for(moment);
         signal(&running, Signal::INT);
         running.expect(130);
         assert_eq!(bench.cloud.left_of_runs(), [""; 0], "interrupted at {moment:?}");
+    }
+}
+
+/// Collecting and giving back is how a run ends in order, which is what the first signal asks for.
+#[test]
+fn one_interrupt_at_the_end_keeps_the_results_and_two_do_not_wait_for_them() {
+    for (signals, code) in [(1, 0), (2, 130)] {
+        let bench = Bench::new();
+        let slow = json!([{"operation": "ssm:SendCommand", "nth": 5, "kind": "slow", "delay_ms": 2000}]);
+        bench.cloud.post("faults", &slow);
+        let mut running = bench.start_run("tiny", &[]);
+        running.wait_for("collecting results");
+        for number in 1..=signals {
+            signal(&running, Signal::INT);
+            if number == 1 {
+                running.wait_for("what was measured is still collected");
+            }
+        }
+        running.expect(code);
+        assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+        let status = &bench.summary()["drivers"][0]["repetitions"][0]["status"];
+        assert_eq!(status, if signals == 1 { "ok" } else { "failed" });
     }
 }
 

@@ -36,7 +36,7 @@ fn hosts(service: &FakeService, run_directory: &Path, keep: bool) -> CloudHosts 
         hosts: vec![],
         run_directory: run_directory.to_owned(),
         keep,
-        impatience: None,
+        patience: None,
     })
 }
 

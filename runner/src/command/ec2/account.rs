@@ -5,7 +5,7 @@ use crate::command::CommandError;
 use crate::exit;
 use crate::run::{Interrupts, RunError};
 use ec2::api::{Account, AccountOptions, Caller};
-use ec2::cloud;
+use ec2::patience::out_of_patience;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,11 +44,11 @@ impl Session {
         work: impl Future<Output = T>,
     ) -> Result<Option<T>, CommandError> {
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
-        let signal = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
+        let patience = interrupts.patience().map_err(RunError::Signals)?;
         Ok(self.runtime.block_on(async {
             tokio::select! {
                 done = work => Some(done),
-                () = cloud::readable(Some(&signal)) => None,
+                () = out_of_patience(Some(&patience), 1, "") => None,
             }
         }))
     }

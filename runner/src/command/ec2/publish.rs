@@ -11,15 +11,15 @@ use crate::report;
 use crate::report::status::StatusPage as Content;
 use crate::run::{Observer, Outcome, Plan, RunDirectory, RunError, Stage};
 use crate::summary::Status;
-use ec2::cloud;
+use backends::signals::Patience;
 use ec2::hosts::CloudHost;
 use ec2::names::RunNames;
+use ec2::patience::out_of_patience;
 use ec2::plan::LaunchPlan;
 use ec2::publish::{Link, Page, PublishError, REPORT, STATUS, Shelf, StatusPage};
 use jiff::Timestamp;
 use russula_proto::Group;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ pub(super) struct Publication {
     status: Arc<Live>,
     /// For the user, once there is a status page.
     invitation: String,
-    impatience: Option<OwnedFd>,
+    patience: Patience,
 }
 
 /// The status page as it is now.
@@ -43,14 +43,14 @@ struct Live {
 }
 
 impl Publication {
-    /// The pages of `plan`'s run. None is there before [`Self::launched`]. `impatience` is a socket that becomes
-    /// readable when the user does not want to wait any more.
+    /// The pages of `plan`'s run. None is there before [`Self::launched`]. `patience` tells when the user does not
+    /// want to wait any more.
     pub(super) fn begin(
         session: &Session,
         bucket: &str,
         directory: &RunDirectory,
         plan: &Plan,
-        impatience: Option<OwnedFd>,
+        patience: Patience,
     ) -> Self {
         let shelf = Shelf::new(&session.account, bucket, &RunNames::new(directory.run_id().clone()));
         let names: Vec<&str> = plan.drivers.iter().map(|driver| driver.name.as_str()).collect();
@@ -63,7 +63,7 @@ impl Publication {
             Ok(link) => format!("status page ({}): {}", life_of(&link), link.url),
             Err(error) => format!("warning: {}", with_causes(&error)),
         };
-        Self { runtime: session.runtime.clone(), shelf, status, invitation, impatience }
+        Self { runtime: session.runtime.clone(), shelf, status, invitation, patience }
     }
 
     /// Whom the run tells where it is.
@@ -95,7 +95,7 @@ impl Publication {
         let told = self.runtime.block_on(async {
             tokio::select! {
                 told = self.publish(run_directory, status, error) => told,
-                () = cloud::readable(self.impatience.as_ref()) => {
+                () = out_of_patience(Some(&self.patience), self.patience.total() + 1, "") => {
                     vec!["interrupted while the report was copied to the bucket".to_owned()]
                 }
             }

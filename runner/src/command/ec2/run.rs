@@ -14,12 +14,14 @@ use backends::drivers::DriverName;
 use backends::hosts::Hosts;
 use backends::key_file;
 use backends::scenario::Scenario;
+use backends::signals::Patience;
 use ec2::artifacts::Artifact;
-use ec2::cloud::{self, CloudHosts, CloudParts};
+use ec2::cloud::{CloudHosts, CloudParts};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
 use ec2::launch::{Launch, Settings, read_key};
 use ec2::names::RunNames;
+use ec2::patience::out_of_patience;
 use ec2::plan::LaunchPlan;
 use ec2::provision::{News, Preparation, ProvisionError, provision};
 use ec2::steps::ScriptContext;
@@ -57,13 +59,13 @@ impl Ec2Run {
         let options = json!({"account": account, "ec2": self});
         directory.write_plan("ec2", &plan, &options)?;
         let files = Files { artifacts, supplies, on_hosts };
-        let impatience = interrupts.as_fd().try_clone_to_owned().ok();
+        let patience = interrupts.patience().map_err(RunError::Signals)?;
         let bucket = &planned.infrastructure.bucket;
-        let publication = Publication::begin(&session, bucket, &directory, &plan, impatience);
+        let publication = Publication::begin(&session, bucket, &directory, &plan, patience.clone());
         let progress = Progress::new(&plan).observed_by(publication.observer());
         let part =
             Part { plan: &plan, directory: &directory, progress: &progress, publication: &publication };
-        let outcome = self.carry_out(session, planned, files, &part, interrupts);
+        let outcome = self.carry_out(session, planned, files, &part, interrupts, patience);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error));
         self.show(&directory, outcome, publication, verbose)
     }
@@ -102,15 +104,10 @@ impl Ec2Run {
         let plan = self.run_plan(directory, key, &drivers, (&file, scenario))?;
         run::raise_file_limit();
         let interrupts = Interrupts::new().map_err(RunError::Signals)?;
-        let impatience = interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?;
+        let patience = interrupts.patience().map_err(RunError::Signals)?;
         let context = self.context(&session, &infrastructure.bucket, &names, &plan, &on_hosts);
-        let publication = Publication::begin(
-            &session,
-            &infrastructure.bucket,
-            directory,
-            &plan,
-            impatience.try_clone().ok(),
-        );
+        let bucket = &infrastructure.bucket;
+        let publication = Publication::begin(&session, bucket, directory, &plan, patience.clone());
         let progress = Progress::new(&plan).observed_by(publication.observer());
         progress.message(publication.launched(&left.hosts));
         let mut hosts = CloudHosts::new(CloudParts {
@@ -121,7 +118,7 @@ impl Ec2Run {
             hosts: left.hosts,
             run_directory: directory.path().to_owned(),
             keep: self.keep,
-            impatience: Some(impatience),
+            patience: Some(patience),
         });
         let outcome =
             run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning);
@@ -164,7 +161,8 @@ impl Ec2Run {
         planned: Planned,
         files: Files,
         part: &Part<'_>,
-        mut interrupts: Interrupts,
+        interrupts: Interrupts,
+        patience: Patience,
     ) -> Result<Outcome, RunError> {
         let Part { plan, directory, progress, .. } = *part;
         let names = RunNames::new(plan.run.clone());
@@ -182,14 +180,12 @@ impl Ec2Run {
             hosts: vec![],
             run_directory: directory.path().to_owned(),
             keep: self.keep,
-            impatience: Some(interrupts.as_fd().try_clone_to_owned().map_err(RunError::Signals)?),
+            patience: Some(patience),
         });
         match part.provision(hosts.parts(), &launch_plan, &settings, &tags, &preparation) {
             Ok(ready) => hosts.adopt(ready),
             Err(error) => {
                 progress.phase("giving back what was created");
-                // From now on, one more signal means that the user has no patience left.
-                let _ = &mut interrupts;
                 for what in hosts.release() {
                     progress.message(&format!("left: {what}"));
                 }
@@ -284,7 +280,7 @@ impl Part<'_> {
             }
         };
         Ok(parts.runtime.block_on(async {
-            let interrupted = cloud::readable(parts.impatience.as_ref());
+            let interrupted = out_of_patience(parts.patience.as_ref(), 1, "");
             provision(&launch, &self.plan.key, preparation, &mut tell, interrupted).await
         })?)
     }
