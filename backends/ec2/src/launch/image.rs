@@ -50,3 +50,41 @@ impl Image {
         Some(Self { id: id.to_owned(), architecture, root })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::fake_service::{FakeService, Reply};
+
+    fn service(status: u16, body: String) -> FakeService {
+        FakeService::start(move |_| Reply::xml(status, &body))
+    }
+
+    /// An image with a volume of 8 GiB that is not the one it boots from, and `more`.
+    fn image(more: &str) -> FakeService {
+        let other = "<item><deviceName>/dev/sdb</deviceName><ebs><volumeSize>8</volumeSize></ebs></item>";
+        let mappings = format!("<blockDeviceMapping>{other}{more}</blockDeviceMapping>");
+        let image =
+            format!("<architecture>arm64</architecture><rootDeviceName>/dev/xvda</rootDeviceName>{mappings}");
+        let set = format!("<imagesSet><item>{image}</item></imagesSet>");
+        service(200, format!("<DescribeImagesResponse>{set}</DescribeImagesResponse>"))
+    }
+
+    #[tokio::test]
+    async fn the_root_volume_is_the_one_under_the_images_own_name() {
+        let root = "<item><deviceName>/dev/xvda</deviceName><ebs><volumeSize>80</volumeSize></ebs></item>";
+        let found = Image::find(&image(root).account(), "ami-1").await.unwrap().unwrap();
+        assert_eq!((found.id.as_str(), found.architecture), ("ami-1", Architecture::Arm64));
+        assert_eq!(found.root, Some(RootDevice { name: "/dev/xvda".to_owned(), size_gib: 80 }));
+        let found = Image::find(&image("").account(), "ami-1").await.unwrap().unwrap();
+        assert_eq!(found.root, None);
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_not_there_is_no_error() {
+        let error = "<Error><Code>InvalidAMIID.NotFound</Code><Message>no</Message></Error>";
+        let service =
+            service(400, format!("<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>"));
+        assert_eq!(Image::find(&service.account(), "ami-1").await.unwrap(), None);
+    }
+}
