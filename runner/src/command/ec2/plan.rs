@@ -138,8 +138,9 @@ impl Ec2Run {
             let region = &session.account.region;
             let found = found.ok_or_else(|| bad(format!("there is no such image in {region}")))?;
             let architecture = found.architecture;
-            if !plan.architectures.values().any(|wanted| *wanted == architecture) {
-                let types: Vec<&str> = plan.architectures.keys().map(String::as_str).collect();
+            if !plan.kinds.iter().any(|kind| kind.architecture == architecture) {
+                let types = BTreeSet::from_iter(plan.kinds.iter().map(|kind| kind.instance_type.as_str()));
+                let types = Vec::from_iter(types);
                 return Err(bad(format!("it is for {architecture}, and {} is not", types.join(" or "))));
             }
             if let Some(other) = given.insert(architecture, found) {
@@ -147,16 +148,16 @@ impl Ec2Run {
             }
         }
         let mut images = BTreeMap::new();
-        for architecture in plan.architectures.values() {
-            let image = match given.get(architecture) {
+        for architecture in BTreeSet::from_iter(plan.kinds.iter().map(|kind| kind.architecture)) {
+            let image = match given.get(&architecture) {
                 Some(image) => image.clone(),
                 None => {
-                    let newest = lookup::newest_image(&session.account, *architecture).await?;
+                    let newest = lookup::newest_image(&session.account, architecture).await?;
                     let found = Image::find(&session.account, &newest).await?;
                     found.ok_or_else(|| ApiError::incomplete("DescribeImages", &newest, "image"))?
                 }
             };
-            images.insert(*architecture, image);
+            images.insert(architecture, image);
         }
         Ok((images, given.into_keys().collect()))
     }
