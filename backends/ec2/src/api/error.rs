@@ -181,14 +181,16 @@ impl Cause {
 /// Whether nothing was sent because there was nobody to sign it: a session that is over, a profile without credentials.
 ///
 /// The SDK makes it a failure to dispatch that is of no kind (`OrchestratorError::into_sdk_error` of
-/// aws-smithy-runtime-api); those of a connection are of one. Credentials that are fetched over a network can fail for
-/// its sake, and that passes.
+/// aws-smithy-runtime-api). So is what its HTTP client cannot sort (`downcast_error` of aws-smithy-http-client), such as
+/// an answer that is no HTTP; that one comes from hyper, whose types have no name here. Credentials that are fetched
+/// over a network can fail for its sake, and that passes.
 fn has_no_credentials<E>(error: &SdkError<E>) -> bool {
     let SdkError::DispatchFailure(failure) = error else { return false };
     let is_of_no_kind = failure.is_other() && failure.as_other().is_none();
     let mut next = failure.as_connector_error().and_then(Error::source);
     while let Some(cause) = next {
-        if cause.is::<std::io::Error>() || cause.to_string().contains("timed out") {
+        let is_of_http = format!("{cause:?}").starts_with("hyper");
+        if cause.is::<std::io::Error>() || is_of_http || cause.to_string().contains("timed out") {
             return false;
         }
         next = cause.source();
@@ -219,6 +221,8 @@ mod tests {
     use aws_config::retry::RetryConfig;
     use aws_config::{BehaviorVersion, Region, SdkConfig};
     use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     #[test]
@@ -241,14 +245,18 @@ mod tests {
             assert_eq!(Cause::of(code), cause, "{code}");
         }
     }
-    /// What becomes of a call to a port that nobody listens on, with these credentials.
-    async fn refused(credentials: SharedCredentialsProvider) -> ApiError {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    /// A port that nobody listens on.
+    fn nobody() -> SocketAddr {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// What becomes of a call to this port, with these credentials.
+    async fn refused(port: SocketAddr, credentials: SharedCredentialsProvider) -> ApiError {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-east-1"))
             .retry_config(RetryConfig::disabled())
-            .endpoint_url(format!("http://{nobody}"))
+            .endpoint_url(format!("http://{port}"))
             .credentials_provider(credentials)
             .build();
         let account = Account::of(&config, "us-east-1".to_owned(), Duration::from_millis(10));
@@ -258,13 +266,29 @@ mod tests {
     #[tokio::test]
     async fn credentials_that_are_over_are_no_fault_of_the_network() {
         let over = CredentialProcessProvider::new("echo the session is over >&2; exit 1".to_owned());
-        let error = refused(SharedCredentialsProvider::new(over)).await;
+        let error = refused(nobody(), SharedCredentialsProvider::new(over)).await;
         assert_eq!(error.cause, Cause::Permission, "{error}");
         assert!(error.to_string().contains("log in again (aws sso login)"), "{error}");
         assert!(error.to_string().contains("the session is over"), "{error}");
 
         let good = Credentials::new("key", "secret", None, None, "test");
-        let error = refused(SharedCredentialsProvider::new(good)).await;
+        let error = refused(nobody(), SharedCredentialsProvider::new(good)).await;
+        assert_eq!(error.cause, Cause::Unreachable, "{error}");
+        assert!(!error.to_string().contains("log in again"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_is_no_matter_of_credentials() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(b"this is no answer\r\n\r\n").unwrap();
+        });
+        let good = Credentials::new("key", "secret", None, None, "test");
+        let error = refused(port, SharedCredentialsProvider::new(good)).await;
+        server.join().unwrap();
         assert_eq!(error.cause, Cause::Unreachable, "{error}");
         assert!(!error.to_string().contains("log in again"), "{error}");
     }
