@@ -283,7 +283,7 @@ mod tests {
         let port = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.read(&mut [0; 4096]).unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(b"this is no answer\r\n\r\n").unwrap();
         });
         let good = Credentials::new("key", "secret", None, None, "test");
