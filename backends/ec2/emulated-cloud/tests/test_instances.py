@@ -93,6 +93,73 @@ class Instances(CloudTest):
         self.wait("the end", lambda: self.state(ids[0]) == "terminated")
         self.ec2.delete_security_group(GroupId=group)
 
+    def test_an_interface_brings_the_group_and_the_public_address(self) -> None:
+        vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = self.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.9.0/24")["Subnet"]
+        self.assertFalse(subnet["MapPublicIpOnLaunch"])
+        group = self.ec2.create_security_group(GroupName="mine", Description="mine", VpcId=vpc)["GroupId"]
+        interface = {
+            "DeviceIndex": 0,
+            "SubnetId": subnet["SubnetId"],
+            "Groups": [group],
+            "AssociatePublicIpAddress": True,
+            "DeleteOnTermination": True,
+        }
+        ids = self.run_instances(
+            NetworkInterfaces=[interface], MaintenanceOptions={"AutoRecovery": "disabled"}
+        )
+        self.wait("running", lambda: self.state(ids[0]) == "running")
+        instance = self.ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"][0]
+        self.assertEqual([one["GroupId"] for one in instance["SecurityGroups"]], [group])
+        self.assertEqual(instance["PublicIpAddress"], instance["PrivateIpAddress"])
+        self.assertEqual(instance["SubnetId"], subnet["SubnetId"])
+        eni = instance["NetworkInterfaces"][0]
+        self.assertEqual([one["GroupId"] for one in eni["Groups"]], [group])
+        with self.assertRaises(ClientError) as error:
+            self.ec2.delete_security_group(GroupId=group)
+        self.assertEqual(code_of(error), "DependencyViolation")
+        self.ec2.terminate_instances(InstanceIds=ids)
+        self.wait("the end", lambda: self.state(ids[0]) == "terminated")
+        left = [one["id"] for one in self.cloud("left")["network_interfaces"]]
+        self.assertNotIn(eni["NetworkInterfaceId"], left)
+        self.ec2.delete_security_group(GroupId=group)
+
+    def test_an_interface_is_all_there_is_of_the_network(self) -> None:
+        group = self.ec2.create_security_group(GroupName="twice", Description="twice")["GroupId"]
+        nowhere = "sg-0123456789abcdef0"
+        for code, groups, more in (
+            ("InvalidParameterCombination", [group], {"SecurityGroupIds": [group]}),
+            ("InvalidGroup.NotFound", [nowhere], {}),
+        ):
+            with self.subTest(code), self.assertRaises(ClientError) as error:
+                self.run_instances(NetworkInterfaces=[{"DeviceIndex": 0, "Groups": groups}], **more)
+            self.assertEqual(code_of(error), code)
+
+    def test_a_root_volume_that_was_asked_for_is_the_only_one_and_goes_too(self) -> None:
+        image = self.ec2.describe_images(ImageIds=[self.image()])["Images"][0]
+        before = {volume["id"] for volume in self.cloud("left")["volumes"]}
+        volume = {"VolumeSize": 50, "VolumeType": "gp3", "DeleteOnTermination": True}
+        tags = [{"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "root"}]}]
+        ids = self.run_instances(
+            BlockDeviceMappings=[{"DeviceName": image["RootDeviceName"], "Ebs": volume}],
+            TagSpecifications=tags,
+        )
+        [made] = [one for one in self.cloud("left")["volumes"] if one["id"] not in before]
+        self.assertEqual(made["tags"], {"a": "root"})
+        found = self.ec2.describe_volumes(VolumeIds=[made["id"]])["Volumes"][0]
+        self.assertEqual((found["Size"], found["VolumeType"]), (50, "gp3"))
+        self.ec2.terminate_instances(InstanceIds=ids)
+        self.wait(
+            "the volume to go",
+            lambda: made["id"] not in {one["id"] for one in self.cloud("left")["volumes"]},
+        )
+
+    def test_hosts_do_not_reach_the_systemd_of_this_machine(self) -> None:
+        script = "#!/bin/bash\nsystemctl show --property=Version && touch it-works\ntouch went-on\n"
+        host = self.run_instances(user_data=script)[0]
+        self.wait("user data", lambda: (self.directory(host) / "went-on").exists())
+        self.assertFalse((self.directory(host) / "it-works").exists())
+
     def test_everything_of_an_instance_goes_with_it(self) -> None:
         ids = self.run_instances(
             TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "b"}]}]

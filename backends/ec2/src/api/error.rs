@@ -28,7 +28,7 @@ pub enum Cause {
     Capacity,
     /// The account may not have more of it.
     Quota,
-    /// The caller may not do it.
+    /// The caller may not do it, or has no credentials any more.
     Permission,
     /// It does not exist, or not yet.
     NotFound,
@@ -47,6 +47,9 @@ pub enum Cause {
     /// Something else.
     Other,
 }
+
+/// What to do without credentials.
+const LOG_IN: &str = "log in again (aws sso login), or renew the credentials";
 
 /// Makes one call; an error names `operation` and `resource`.
 ///
@@ -71,6 +74,7 @@ where
     };
     let code = error.code().map(str::to_owned);
     let cause = match &error {
+        _ if has_no_credentials(&error) => Cause::Permission,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unreachable,
         SdkError::ServiceError(_) | SdkError::ResponseError(_) => Cause::of(code.as_deref().unwrap_or("")),
         SdkError::ConstructionFailure(_) => Cause::Other,
@@ -80,6 +84,7 @@ where
     let message = match (&code, error.message()) {
         (Some(code), Some(message)) => format!("{message} ({code})"),
         (Some(code), None) => code.clone(),
+        (None, _) if has_no_credentials(&error) => format!("{}; {LOG_IN}", causes_of(&error)),
         (None, _) => causes_of(&error),
     };
     tracing::debug!("{operation} of {resource} failed: {message}");
@@ -115,6 +120,8 @@ impl Cause {
             "InsufficientInstanceCapacity"
             | "InsufficientHostCapacity"
             | "InsufficientCapacity"
+            | "InsufficientFreeAddressesInSubnet"
+            | "UnfulfillableCapacity"
             | "SpotMaxPriceTooLow"
             | "Unsupported" => Self::Capacity,
             "InstanceLimitExceeded"
@@ -129,6 +136,7 @@ impl Cause {
             | "AccessDenied"
             | "AccessDeniedException"
             | "AuthFailure"
+            | "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
             | "InvalidClientTokenId"
             | "SignatureDoesNotMatch"
             | "ExpiredToken"
@@ -170,6 +178,26 @@ impl Cause {
     }
 }
 
+/// Whether nothing was sent because there was nobody to sign it: a session that is over, a profile without credentials.
+///
+/// The SDK makes it a failure to dispatch that is of no kind (`OrchestratorError::into_sdk_error` of
+/// aws-smithy-runtime-api). So is what its HTTP client cannot sort (`downcast_error` of aws-smithy-http-client), such as
+/// an answer that is no HTTP; that one comes from hyper, whose types have no name here. Credentials that are fetched
+/// over a network can fail for its sake, and that passes.
+fn has_no_credentials<E>(error: &SdkError<E>) -> bool {
+    let SdkError::DispatchFailure(failure) = error else { return false };
+    let is_of_no_kind = failure.is_other() && failure.as_other().is_none();
+    let mut next = failure.as_connector_error().and_then(Error::source);
+    while let Some(cause) = next {
+        let is_of_http = format!("{cause:?}").starts_with("hyper");
+        if cause.is::<std::io::Error>() || is_of_http || cause.to_string().contains("timed out") {
+            return false;
+        }
+        next = cause.source();
+    }
+    is_of_no_kind
+}
+
 /// An error and what caused it, in one line; the SDK hides what matters in the last of them.
 fn causes_of(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -188,12 +216,23 @@ fn causes_of(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Account;
+    use aws_config::credential_process::CredentialProcessProvider;
+    use aws_config::retry::RetryConfig;
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
+    use std::time::Duration;
 
     #[test]
     fn codes_are_sorted_by_what_can_be_done() {
         for (code, cause) in [
             ("InsufficientInstanceCapacity", Cause::Capacity),
+            ("UnfulfillableCapacity", Cause::Capacity),
+            ("InsufficientFreeAddressesInSubnet", Cause::Capacity),
             ("VcpuLimitExceeded", Cause::Quota),
+            ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", Cause::Permission),
             ("UnauthorizedOperation", Cause::Permission),
             ("InvalidInstanceID.NotFound", Cause::NotFound),
             ("DependencyViolation", Cause::InUse),
@@ -205,5 +244,52 @@ mod tests {
         ] {
             assert_eq!(Cause::of(code), cause, "{code}");
         }
+    }
+    /// A port that nobody listens on.
+    fn nobody() -> SocketAddr {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// What becomes of a call to this port, with these credentials.
+    async fn refused(port: SocketAddr, credentials: SharedCredentialsProvider) -> ApiError {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .retry_config(RetryConfig::disabled())
+            .endpoint_url(format!("http://{port}"))
+            .credentials_provider(credentials)
+            .build();
+        let account = Account::of(&config, "us-east-1".to_owned(), Duration::from_millis(10));
+        call("DescribeVpcs", "networks", account.ec2.describe_vpcs().send()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_over_are_no_fault_of_the_network() {
+        let over = CredentialProcessProvider::new("echo the session is over >&2; exit 1".to_owned());
+        let error = refused(nobody(), SharedCredentialsProvider::new(over)).await;
+        assert_eq!(error.cause, Cause::Permission, "{error}");
+        assert!(error.to_string().contains("log in again (aws sso login)"), "{error}");
+        assert!(error.to_string().contains("the session is over"), "{error}");
+
+        let good = Credentials::new("key", "secret", None, None, "test");
+        let error = refused(nobody(), SharedCredentialsProvider::new(good)).await;
+        assert_eq!(error.cause, Cause::Unreachable, "{error}");
+        assert!(!error.to_string().contains("log in again"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_is_no_matter_of_credentials() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"this is no answer\r\n\r\n").unwrap();
+        });
+        let good = Credentials::new("key", "secret", None, None, "test");
+        let error = refused(port, SharedCredentialsProvider::new(good)).await;
+        server.join().unwrap();
+        assert_eq!(error.cause, Cause::Unreachable, "{error}");
+        assert!(!error.to_string().contains("log in again"), "{error}");
     }
 }

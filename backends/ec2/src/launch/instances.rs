@@ -1,26 +1,23 @@
 //! The hosts: as few launches as there are kinds, and one look at all of them at a time.
 
-use super::{Launch, LaunchError, once_seen, user_data};
-use crate::api::{Account, ApiError, Cause, Pace, call};
+use super::request::{Attempt, Created, Order, attempts};
+use super::{Launch, LaunchError, once_seen};
+use crate::api::{Account, ApiError, Pace, call};
 use crate::hosts::CloudHost;
 use crate::inventory;
 use crate::journal::ResourceKind;
-use crate::plan::Kind;
-use aws_sdk_ec2::error::SdkError;
-use aws_sdk_ec2::operation::run_instances::{RunInstancesError, RunInstancesOutput};
-use aws_sdk_ec2::primitives::Blob;
-use aws_sdk_ec2::types::{
-    HttpTokensState, Instance, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
-    InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, MarketType, Placement, ResourceType,
-    ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
-};
+use crate::plan::{Kind, Placement};
+use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use russula_proto::Group;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// For all hosts to run, from their launch.
 const RUNNING_LIMIT: Duration = Duration::from_secs(600);
+
+/// Hosts that an error names; the others are counted.
+const NAMED_MAX: usize = 8;
 
 /// A host that was launched, with its place in the run.
 #[derive(Debug)]
@@ -28,6 +25,7 @@ pub(super) struct LaunchedHost {
     instance: String,
     group: Group,
     index: u16,
+    zone: String,
 }
 
 /// The results of all launches; the first error is returned once every launch has had its answer, so that none is
@@ -48,18 +46,14 @@ impl Launch<'_> {
         kind: &Kind,
         security_group: &str,
     ) -> Result<Vec<LaunchedHost>, LaunchError> {
-        let markets: &[bool] = if self.plan.spot { &[true, false] } else { &[false] };
         let mut tried = Vec::new();
-        for is_spot in markets {
-            for zone in &kind.zones {
-                let attempt = Attempt { nth, is_spot: *is_spot, subnet: &zone.id, zone: &zone.zone };
-                match self.attempt(kind, &attempt, security_group).await {
-                    Ok(launched) => return Ok(launched),
-                    Err(LaunchError::Api(error)) if is_moving_on(&error, *is_spot) => {
-                        tried.push(error.to_string());
-                    }
-                    Err(error) => return Err(error),
+        for attempt in attempts(self.plan, kind) {
+            match self.attempt(nth, kind, &attempt, security_group).await {
+                Ok(launched) => return Ok(launched),
+                Err(LaunchError::Api(error)) if attempt.is_worth_another(&error) => {
+                    tried.push(error.to_string());
                 }
+                Err(error) => return Err(error),
             }
         }
         Err(LaunchError::NoCapacity { what: kind.describe(), tried })
@@ -67,21 +61,24 @@ impl Launch<'_> {
 
     async fn attempt(
         &self,
+        nth: usize,
         kind: &Kind,
         attempt: &Attempt<'_>,
         security_group: &str,
     ) -> Result<Vec<LaunchedHost>, LaunchError> {
-        let mut placement = Placement::builder().availability_zone(attempt.zone);
-        if let Some(strategy) = kind.placement.strategy() {
-            placement = placement.group_name(self.create_placement_group(strategy, attempt.zone).await?);
-        }
-        let token = self.token(attempt);
+        let zone = &attempt.subnet.zone;
+        let placement_group = match kind.placement.strategy() {
+            Some(strategy) => Some(self.create_placement_group(strategy, zone).await?),
+            None => None,
+        };
+        let token = self.token(nth, attempt);
         self.journal.intend(ResourceKind::Instances, &token)?;
-        let what = self.describe(kind, attempt.zone);
-        let placement = placement.build();
+        let what = self.describe(kind, zone);
+        let created =
+            Created { token: token.clone(), security_group: security_group.to_owned(), placement_group };
         let launch = async || {
-            let request = self.request(kind, attempt, security_group, placement.clone(), &token);
-            call("RunInstances", &what, request).await
+            let request = self.order().request(kind, attempt, Some(&created));
+            call("RunInstances", &what, request.send()).await
         };
         let launched = once_seen(self.account, launch).await?;
         let mut instances: Vec<&Instance> = launched.instances().iter().collect();
@@ -92,57 +89,25 @@ impl Launch<'_> {
         if ids.len() != kind.indices.len() {
             return Err(ApiError::incomplete("RunInstances", &what, "full list of instances").into());
         }
-        let host =
-            |(instance, index): (String, &u16)| LaunchedHost { instance, group: kind.role(), index: *index };
+        let host = |(instance, index): (String, &u16)| LaunchedHost {
+            instance,
+            group: kind.group,
+            index: *index,
+            zone: zone.clone(),
+        };
         Ok(ids.into_iter().zip(&kind.indices).map(host).collect())
     }
 
     /// An answer that is lost does not launch twice: the same token means the same hosts
     /// (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>).
-    fn token(&self, attempt: &Attempt<'_>) -> String {
+    fn token(&self, nth: usize, attempt: &Attempt<'_>) -> String {
         let market = if attempt.is_spot { "spot" } else { "plain" };
-        format!("{}-{}-{market}-{}", self.names.run(), attempt.nth, attempt.zone)
+        format!("{}-{nth}-{market}-{}", self.names.run(), attempt.subnet.zone)
     }
 
-    fn request(
-        &self,
-        kind: &Kind,
-        attempt: &Attempt<'_>,
-        security_group: &str,
-        placement: Placement,
-        token: &str,
-    ) -> impl Future<Output = Result<RunInstancesOutput, SdkError<RunInstancesError>>> + use<> {
-        let count = i32::try_from(kind.indices.len()).unwrap_or(i32::MAX);
-        let name = self.names.instance(&kind.group);
-        let script = user_data::script(Duration::from_secs(self.plan.ttl_s));
-        let architecture = self.plan.architectures.get(&kind.instance_type);
-        let metadata =
-            InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build();
-        let profile = aws_sdk_ec2::types::IamInstanceProfileSpecification::builder();
-        let spot = SpotMarketOptions::builder()
-            .spot_instance_type(SpotInstanceType::OneTime)
-            .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate);
-        let market = InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot);
-        let market = attempt.is_spot.then(|| market.spot_options(spot.build()).build());
-        let tags = |resource| self.tags.of_host(resource, &name, kind.role());
-        let request = self.account.ec2.run_instances().client_token(token).min_count(count).max_count(count);
-        let request = request
-            .set_image_id(
-                architecture.and_then(|architecture| self.settings.images.get(architecture).cloned()),
-            )
-            .instance_type(InstanceType::from(kind.instance_type.as_str()))
-            .subnet_id(attempt.subnet)
-            .security_group_ids(security_group)
-            .placement(placement)
-            .iam_instance_profile(profile.name(&self.infrastructure.instance_profile).build())
-            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .metadata_options(metadata)
-            .user_data(encode(Blob::new(script)))
-            .set_key_name(self.settings.key_pair.clone())
-            .set_instance_market_options(market)
-            .tag_specifications(tags(ResourceType::Instance))
-            .tag_specifications(tags(ResourceType::Volume));
-        request.send()
+    fn order(&self) -> Order<'_> {
+        let Self { account, infrastructure, names, tags, plan, settings, journal: _ } = *self;
+        Order { account, infrastructure, names, tags, plan, settings }
     }
 
     /// Waits until all hosts run; one look is one call for each thousand of them.
@@ -153,35 +118,108 @@ impl Launch<'_> {
         let mut pace = Pace::new("hosts running", RUNNING_LIMIT, self.account.poll_interval);
         loop {
             let seen = look(self.account, self.names.run().as_str()).await?;
-            let hosts: Result<Vec<_>, _> = launched.iter().map(|host| host.as_it_is(&seen)).collect();
-            let hosts = hosts?;
-            let running = hosts.iter().flatten().count();
-            if running == launched.len() {
-                return Ok(hosts.into_iter().flatten().collect());
+            let seen: Result<Vec<_>, _> = launched.iter().map(|host| host.as_it_is(&seen)).collect();
+            let (mut ready, mut lacking) = (Vec::new(), Vec::new());
+            for (host, seen) in launched.iter().zip(seen?) {
+                match seen {
+                    Seen::Ready(seen) => ready.push(seen),
+                    Seen::Lacking(lack) => lacking.push((host, lack)),
+                }
+            }
+            if lacking.is_empty() {
+                return Ok(ready);
             }
             if let Err(source) = pace.wait().await {
-                let waits = |(host, found): (&LaunchedHost, &Option<CloudHost>)| match found {
-                    Some(_) => None,
-                    None => Some(format!("{} {} does not", host.group, host.instance)),
-                };
-                let waiting = launched.iter().zip(&hosts).filter_map(waits).take(8).collect();
-                return Err(LaunchError::Deadline { source, running, expected: launched.len(), waiting });
+                return Err(LaunchError::Deadline {
+                    source,
+                    running: ready.len(),
+                    expected: launched.len(),
+                    waiting: in_words(&lacking),
+                });
             }
         }
     }
 }
 
-/// One try to launch a kind.
-struct Attempt<'a> {
-    nth: usize,
-    is_spot: bool,
-    subnet: &'a str,
-    zone: &'a str,
+/// What is to be said of hosts that are not as close as was asked: a cluster does not cross zones, and the groups look
+/// for room independently of each other.
+pub(super) fn apart(kinds: &[Kind], launched: &[LaunchedHost]) -> Option<String> {
+    if !kinds.iter().all(|kind| kind.placement == Placement::Cluster) {
+        return None;
+    }
+    // Zones that were named are as they were asked for.
+    if kinds.iter().all(|kind| kind.zones.len() == 1) {
+        return None;
+    }
+    let zones = |group| {
+        let hosts = launched.iter().filter(|host| host.group == group);
+        hosts.map(|host| host.zone.as_str()).collect::<BTreeSet<_>>()
+    };
+    let (servers, clients) = (zones(Group::Server), zones(Group::Client));
+    if servers.is_empty() || clients.is_empty() || servers == clients {
+        return None;
+    }
+    let named = |zones: BTreeSet<&str>| zones.into_iter().collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "warning: servers are in {}, clients in {}: cluster placement holds only within a group; name one zone for both \
+         to have them close to each other",
+        named(servers),
+        named(clients)
+    ))
 }
 
-/// Whether another zone, or hosts that are no spare capacity, may help.
-fn is_moving_on(error: &ApiError, is_spot: bool) -> bool {
-    error.cause == Cause::Capacity || is_spot && error.cause == Cause::Quota
+/// What a look at a launched host shows.
+enum Seen {
+    Ready(CloudHost),
+    Lacking(Lack),
+}
+
+/// What a host lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lack {
+    /// The list of instances does not have it yet.
+    Mention,
+    /// It is pending.
+    Start,
+    /// It runs without an address in its network.
+    PrivateAddress,
+    /// It runs and cannot be reached.
+    PublicAddress,
+}
+
+impl Lack {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Mention => "is not known to the service yet",
+            Self::Start => "is pending",
+            Self::PrivateAddress => "runs, but has no private address",
+            Self::PublicAddress => "runs, but has no public address",
+        }
+    }
+
+    /// What the user can do about it.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Mention | Self::Start => "try another zone or instance type",
+            Self::PrivateAddress | Self::PublicAddress => {
+                "try another zone, and see whether its subnet may give public IPv4 addresses"
+            }
+        }
+    }
+}
+
+/// Each host with what it lacks, then what can be done about it.
+fn in_words(lacking: &[(&LaunchedHost, Lack)]) -> Vec<String> {
+    let each = |(host, lack): &(&LaunchedHost, Lack)| {
+        format!("{} {} {}", host.group, host.instance, lack.describe())
+    };
+    let mut words: Vec<String> = lacking.iter().take(NAMED_MAX).map(each).collect();
+    if lacking.len() > NAMED_MAX {
+        words.push(format!("{} more are not ready", lacking.len() - NAMED_MAX));
+    }
+    let remedies: BTreeSet<&str> = lacking.iter().map(|(_, lack)| lack.remedy()).collect();
+    words.extend(remedies.into_iter().map(str::to_owned));
+    words
 }
 
 async fn look(account: &Account, run: &str) -> Result<BTreeMap<String, Instance>, ApiError> {
@@ -191,14 +229,13 @@ async fn look(account: &Account, run: &str) -> Result<BTreeMap<String, Instance>
 }
 
 impl LaunchedHost {
-    /// The host if it runs, nothing if it does not yet.
-    fn as_it_is(&self, seen: &BTreeMap<String, Instance>) -> Result<Option<CloudHost>, LaunchError> {
+    fn as_it_is(&self, seen: &BTreeMap<String, Instance>) -> Result<Seen, LaunchError> {
         // It is not there *yet*: what was launched takes a moment to be seen everywhere.
-        let Some(instance) = seen.get(&self.instance) else { return Ok(None) };
+        let Some(instance) = seen.get(&self.instance) else { return Ok(Seen::Lacking(Lack::Mention)) };
         let state = instance.state().and_then(|state| state.name());
         match state {
             Some(InstanceStateName::Running) => {}
-            Some(InstanceStateName::Pending) | None => return Ok(None),
+            Some(InstanceStateName::Pending) | None => return Ok(Seen::Lacking(Lack::Start)),
             Some(other) => {
                 let reason = instance.state_reason().and_then(|reason| reason.message());
                 let reason = reason.or(instance.state_transition_reason()).unwrap_or("no reason is given");
@@ -211,12 +248,14 @@ impl LaunchedHost {
             }
         }
         let address = |text: Option<&str>| text.and_then(|text| text.parse::<Ipv4Addr>().ok());
-        let private = address(instance.private_ip_address());
-        // Running comes before the address sometimes.
-        let Some((private_ip, public_ip)) = private.zip(address(instance.public_ip_address())) else {
-            return Ok(None);
+        // Running comes before the addresses sometimes.
+        let Some(private_ip) = address(instance.private_ip_address()) else {
+            return Ok(Seen::Lacking(Lack::PrivateAddress));
         };
-        Ok(Some(CloudHost {
+        let Some(public_ip) = address(instance.public_ip_address()) else {
+            return Ok(Seen::Lacking(Lack::PublicAddress));
+        };
+        Ok(Seen::Ready(CloudHost {
             instance: self.instance.clone(),
             group: self.group,
             index: self.index,
@@ -228,7 +267,5 @@ impl LaunchedHost {
     }
 }
 
-/// The form in which the API takes user data.
-fn encode(script: Blob) -> String {
-    aws_smithy_types::base64::encode(script)
-}
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! The creation of what a run needs, each thing written to the journal before.
 
+mod image;
 mod instances;
 mod key;
 mod network;
 mod permission;
+mod request;
 mod user_data;
 
 use crate::api::{Account, ApiError, Cause, DeadlinePassed, Pace};
@@ -17,6 +19,7 @@ use russula_proto::Key;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use image::{Image, RootDevice};
 pub use key::read_key;
 pub use permission::may_launch;
 
@@ -28,6 +31,8 @@ pub const CONTROL_PORT: u16 = 9000;
 pub struct Settings {
     /// The image for each architecture of the plan.
     pub images: BTreeMap<Architecture, String>,
+    /// The root volumes of these images; an image that boots from no volume has none.
+    pub roots: BTreeMap<Architecture, RootDevice>,
     /// Who may log in, if anybody.
     pub key_pair: Option<String>,
     /// From where the control port can be reached, as CIDR blocks.
@@ -39,19 +44,19 @@ pub struct Settings {
 /// Everything that is needed to create something for a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch<'a> {
-    /// Where.
+    /// The account in which it is created.
     pub account: &'a Account,
-    /// In what.
+    /// The network, the bucket and the instance profile that it uses.
     pub infrastructure: &'a Infrastructure,
-    /// Under which names.
+    /// The names of what it creates.
     pub names: &'a RunNames,
-    /// With which tags.
+    /// The tags that all of it bears.
     pub tags: &'a Tags,
-    /// What.
+    /// The hosts.
     pub plan: &'a LaunchPlan,
-    /// How.
+    /// Their images, and who may reach them.
     pub settings: &'a Settings,
-    /// What is to be written down before.
+    /// Where each thing is written down before it is created.
     pub journal: &'a Journal,
 }
 
@@ -92,15 +97,15 @@ pub enum LaunchError {
         reason: String,
     },
     /// It took too long.
-    #[error("{source}: {} of {expected} hosts run; {}", running, waiting.join(", "))]
+    #[error("{source}: {} of {expected} hosts are ready; {}", running, waiting.join("; "))]
     Deadline {
         /// Which deadline.
         source: DeadlinePassed,
-        /// How many run.
+        /// How many run and have their addresses.
         running: usize,
-        /// How many are to run.
+        /// How many are to.
         expected: usize,
-        /// The others, with their states.
+        /// What each of the others lacks, at last what can be done about it.
         waiting: Vec<String>,
     },
 }
@@ -139,7 +144,11 @@ impl Launch<'_> {
             say(&format!("launching {}", kind.describe()));
             launches.push(self.launch_kind(nth, kind, &group));
         }
-        Ok(Launched(instances::all_of(launches).await?))
+        let launched = instances::all_of(launches).await?;
+        if let Some(warning) = instances::apart(&self.plan.kinds, &launched) {
+            say(&warning);
+        }
+        Ok(Launched(launched))
     }
 
     /// Waits until all hosts run.

@@ -87,14 +87,16 @@ pub struct Account {
 }
 
 /// Hosts that one call can launch: they differ in nothing but their place in the group.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Their group.
-    pub group: String,
+    pub group: Group,
     /// Their places in the group, ascending.
     pub indices: Vec<u16>,
     /// Their instance type.
     pub instance_type: String,
+    /// What their programs have to be made for.
+    pub architecture: Architecture,
     /// What they are placed by.
     pub placement: Placement,
     /// Where they may be: the first one that has room is taken.
@@ -102,7 +104,7 @@ pub struct Kind {
 }
 
 /// What a run will create.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchPlan {
     /// Its hosts; one call launches each kind.
     pub kinds: Vec<Kind>,
@@ -126,7 +128,7 @@ impl LaunchPlan {
 impl Kind {
     /// Its group.
     pub fn role(&self) -> Group {
-        if self.group == Group::Server.name() { Group::Server } else { Group::Client }
+        self.group
     }
 
     /// In words, for messages: `3 servers (c6i.large)`.
@@ -208,9 +210,10 @@ fn kinds_of(group: Group, asked: &GroupRequest, account: &Account) -> Result<Vec
         });
     }
     let kind = |indices, zones| Kind {
-        group: group.name().to_owned(),
+        group,
         indices,
         instance_type: asked.instance_type.clone(),
+        architecture: known.architecture,
         placement: asked.placement,
         zones,
     };

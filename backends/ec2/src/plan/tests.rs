@@ -33,7 +33,7 @@ fn request(servers: GroupRequest, clients: GroupRequest) -> Request {
 #[test]
 fn hosts_of_one_kind_are_launched_together() {
     let plan = plan(&request(group(3, &[]), group(2, &["us-east-1b"])), &account()).unwrap();
-    let kinds: Vec<_> = plan.kinds.iter().map(|kind| (kind.group.as_str(), &kind.indices[..])).collect();
+    let kinds: Vec<_> = plan.kinds.iter().map(|kind| (kind.group.name(), &kind.indices[..])).collect();
     assert_eq!(kinds, [("server", &[0, 1, 2][..]), ("client", &[0, 1])]);
     assert_eq!(plan.kinds[0].zones.len(), 2, "any zone may be taken");
     assert_eq!(plan.kinds[1].zones, [Subnet { id: "subnet-b".into(), zone: "us-east-1b".into() }]);

@@ -24,7 +24,6 @@ pub(super) fn resources(places: &Places) -> [Resource; 2] {
                 "Action": "sts:AssumeRole",
             }],
         },
-        "ManagedPolicyArns": [substitute("arn:${AWS::Partition}:iam::aws:policy/AmazonSSMManagedInstanceCore")],
         "Policies": [{
             "PolicyName": "netbench-host",
             "PolicyDocument": { "Version": "2012-10-17", "Statement": statements(places) },
@@ -49,6 +48,7 @@ pub(super) fn resources(places: &Places) -> [Resource; 2] {
 fn statements(places: &Places) -> Value {
     let files = |folder: &str| json!({ "Fn::Join": ["/", [places.bucket, folder, "*"]] });
     json!([
+        agent(),
         {
             "Sid": "FilesOfRuns",
             "Effect": "Allow",
@@ -86,4 +86,35 @@ fn statements(places: &Places) -> Value {
             "Resource": [substitute("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*")],
         },
     ])
+}
+
+/// What the SSM agent needs to run commands. The managed policy AmazonSSMManagedInstanceCore has that too, and beside it
+/// every parameter of the account, and what patches, inventory, compliance and associations need. A command comes to the
+/// agent with its document, so the agent reads none; it asks for the associations of its host all the same, and there
+/// are none. Which of the two services of messages an agent uses depends on its version
+/// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html>).
+///
+/// The services of messages know no resources, and the ids of the hosts are not known here; so all of it is allowed on
+/// everything, as in the managed policy.
+fn agent() -> Value {
+    json!({
+        "Sid": "AgentOfCommands",
+        "Effect": "Allow",
+        "Action": [
+            "ssm:UpdateInstanceInformation",
+            "ssm:ListAssociations",
+            "ssm:ListInstanceAssociations",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+            "ec2messages:AcknowledgeMessage",
+            "ec2messages:DeleteMessage",
+            "ec2messages:FailMessage",
+            "ec2messages:GetEndpoint",
+            "ec2messages:GetMessages",
+            "ec2messages:SendReply",
+        ],
+        "Resource": "*",
+    })
 }

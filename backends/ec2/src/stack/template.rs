@@ -184,6 +184,13 @@ mod tests {
     fn hosts_have_the_least_rights() {
         let template = template(&zones("a"), "netbench").unwrap();
         let mut actions = Vec::new();
+        for (id, role) in of_kind(&template, "AWS::IAM::Role") {
+            assert_eq!(
+                role.get("ManagedPolicyArns"),
+                None,
+                "{id}: nobody here says what such a policy allows"
+            );
+        }
         for statement in statements(&template) {
             assert_eq!(statement["Effect"], "Allow");
             for action in statement["Action"].as_array().unwrap() {
@@ -191,12 +198,22 @@ mod tests {
                 assert!(!action.contains('*'), "{action}");
                 actions.push(action.to_owned());
             }
+            if statement["Sid"] == "AgentOfCommands" {
+                assert_eq!(statement["Resource"], "*");
+                continue;
+            }
             for resource in statement["Resource"].as_array().unwrap() {
                 assert!(resource.is_object(), "made from names of this account, not {resource}");
             }
         }
         actions.sort();
         let expected = [
+            "ec2messages:AcknowledgeMessage",
+            "ec2messages:DeleteMessage",
+            "ec2messages:FailMessage",
+            "ec2messages:GetEndpoint",
+            "ec2messages:GetMessages",
+            "ec2messages:SendReply",
             "kms:Decrypt",
             "logs:CreateLogStream",
             "logs:DescribeLogGroups",
@@ -205,6 +222,13 @@ mod tests {
             "s3:GetObject",
             "s3:PutObject",
             "ssm:GetParameter",
+            "ssm:ListAssociations",
+            "ssm:ListInstanceAssociations",
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
         ];
         assert_eq!(actions, expected);
         let decrypt =

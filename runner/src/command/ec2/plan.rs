@@ -4,13 +4,21 @@ use super::Session;
 use super::options::Ec2Run;
 use crate::command::CommandError;
 use backends::scenario::Scenario;
+use ec2::api::ApiError;
 use ec2::artifacts::AL2023_GLIBC;
 use ec2::infrastructure::{self, Infrastructure};
-use ec2::launch::{Settings, may_launch};
+use ec2::launch::{CONTROL_PORT, Image, Settings, may_launch};
+use ec2::names::RunNames;
 use ec2::plan::{Account, Architecture, GroupRequest, LaunchPlan, Request};
+use ec2::tags::{self, Tags};
 use ec2::{lookup, public_address};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Stands in a dry run for the name of the run, which there is only once the run has a directory.
+const UNNAMED: &str = "planned";
 
 /// What a run will create, and with what.
 pub(super) struct Planned {
@@ -111,7 +119,10 @@ impl Ec2Run {
         };
         let (images, own_images) = self.images(session, plan).await?;
         let (key_pair, ssh_cidrs) = (self.key_pair.clone(), each_once(&self.ssh_cidr));
-        Ok((Settings { images, key_pair, control_cidrs, ssh_cidrs }, own_images))
+        let root = |image: &Image| Some((image.architecture, image.root.clone()?));
+        let roots = images.values().filter_map(root).collect();
+        let images = images.into_iter().map(|(architecture, image)| (architecture, image.id)).collect();
+        Ok((Settings { images, roots, key_pair, control_cidrs, ssh_cidrs }, own_images))
     }
 
     /// The image for each architecture, and for which of them the user chose it.
@@ -119,28 +130,34 @@ impl Ec2Run {
         &self,
         session: &Session,
         plan: &LaunchPlan,
-    ) -> Result<(BTreeMap<Architecture, String>, Vec<Architecture>), CommandError> {
-        let mut given = BTreeMap::new();
+    ) -> Result<(BTreeMap<Architecture, Image>, Vec<Architecture>), CommandError> {
+        let mut given: BTreeMap<Architecture, Image> = BTreeMap::new();
         for image in &self.ami {
             let bad = |problem: String| CommandError::Input(format!("--ami {image}: {problem}"));
-            let found = lookup::image_architecture(&session.account, image).await?;
+            let found = Image::find(&session.account, image).await?;
             let region = &session.account.region;
-            let architecture = found.ok_or_else(|| bad(format!("there is no such image in {region}")))?;
-            if !plan.architectures.values().any(|wanted| *wanted == architecture) {
-                let types: Vec<&str> = plan.architectures.keys().map(String::as_str).collect();
+            let found = found.ok_or_else(|| bad(format!("there is no such image in {region}")))?;
+            let architecture = found.architecture;
+            if !plan.kinds.iter().any(|kind| kind.architecture == architecture) {
+                let types = BTreeSet::from_iter(plan.kinds.iter().map(|kind| kind.instance_type.as_str()));
+                let types = Vec::from_iter(types);
                 return Err(bad(format!("it is for {architecture}, and {} is not", types.join(" or "))));
             }
-            if let Some(other) = given.insert(architecture, image.clone()) {
-                return Err(bad(format!("it is for {architecture}, and so is {other}")));
+            if let Some(other) = given.insert(architecture, found) {
+                return Err(bad(format!("it is for {architecture}, and so is {}", other.id)));
             }
         }
         let mut images = BTreeMap::new();
-        for architecture in plan.architectures.values() {
-            let image = match given.get(architecture) {
+        for architecture in BTreeSet::from_iter(plan.kinds.iter().map(|kind| kind.architecture)) {
+            let image = match given.get(&architecture) {
                 Some(image) => image.clone(),
-                None => lookup::newest_image(&session.account, *architecture).await?,
+                None => {
+                    let newest = lookup::newest_image(&session.account, architecture).await?;
+                    let found = Image::find(&session.account, &newest).await?;
+                    found.ok_or_else(|| ApiError::incomplete("DescribeImages", &newest, "image"))?
+                }
             };
-            images.insert(*architecture, image);
+            images.insert(architecture, image);
         }
         Ok((images, given.into_keys().collect()))
     }
@@ -161,7 +178,24 @@ impl Planned {
     /// Whether the caller may launch the hosts.
     pub(super) fn check_permission(&self, session: &Session) -> Result<(), CommandError> {
         let Self { infrastructure, plan, settings, own_images: _ } = self;
-        Ok(session.runtime.block_on(may_launch(&session.account, infrastructure, plan, settings))?)
+        let names = RunNames::new(UNNAMED.parse().expect("the name is a legal one"));
+        let tags = self.tags(session);
+        let may = may_launch(&session.account, infrastructure, (&names, &tags), plan, settings);
+        Ok(session.runtime.block_on(may)?)
+    }
+
+    /// The tags of the hosts, but for the name of the run.
+    fn tags(&self, session: &Session) -> Tags {
+        let now = Timestamp::now();
+        let ttl = Duration::from_secs(self.plan.ttl_s);
+        Tags {
+            run: UNNAMED.to_owned(),
+            owner: tags::value_of(&session.caller.arn),
+            created: now.to_string(),
+            expires: now.saturating_add(ttl).unwrap_or(now).to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            bucket: self.infrastructure.bucket.clone(),
+        }
     }
 
     /// In words, for `--dry-run`.
@@ -180,8 +214,8 @@ impl Planned {
         for (architecture, image) in &settings.images {
             let _ = writeln!(text, "image {image} ({architecture})");
         }
-        let _ =
-            writeln!(text, "create a security group: port 9000 from {}", settings.control_cidrs.join(", "));
+        let control_cidrs = settings.control_cidrs.join(", ");
+        let _ = writeln!(text, "create a security group: port {CONTROL_PORT} from {control_cidrs}");
         if !settings.ssh_cidrs.is_empty() {
             let _ = writeln!(text, "    and ssh from {}", settings.ssh_cidrs.join(", "));
         }
@@ -190,7 +224,7 @@ impl Planned {
             "create a parameter with the key of the run, and files in {}",
             infrastructure.bucket
         );
-        let ttl = std::time::Duration::from_secs(plan.ttl_s);
+        let ttl = Duration::from_secs(plan.ttl_s);
         let _ = writeln!(text, "every host ends by itself after {}", humantime::format_duration(ttl));
         let steps = ec2::steps::Step::ALL.iter().filter(|step| step.reach() == ec2::steps::Reach::EveryHost);
         let steps: Vec<&str> = steps.map(|step| step.name()).collect();

@@ -302,9 +302,8 @@ impl Planned {
     /// The kinds of hosts of `groups`, each once.
     fn machines(&self, groups: &[Group]) -> Vec<Machine> {
         let kinds = self.plan.kinds.iter().filter(|kind| groups.contains(&kind.role()));
-        let architectures = kinds.filter_map(|kind| self.plan.architectures.get(&kind.instance_type));
-        let mut machines: Vec<Machine> = architectures
-            .map(|&architecture| Machine { architecture, glibc: self.glibc(architecture) })
+        let mut machines: Vec<Machine> = kinds
+            .map(|kind| Machine { architecture: kind.architecture, glibc: self.glibc(kind.architecture) })
             .collect();
         machines.sort();
         machines.dedup();

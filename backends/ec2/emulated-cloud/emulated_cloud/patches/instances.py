@@ -145,10 +145,18 @@ def _make_run(run: Any) -> Any:
 def _make_launch(launch: Any) -> Any:
     def patched(self: Any, *arguments: Any, **keywords: Any) -> Any:
         reservation = launch(self, *arguments, **keywords)
+        stays = {
+            int(asked.get("DeviceIndex", 0))
+            for asked in keywords.get("nics") or []
+            if asked.get("DeleteOnTermination") is False
+        }
         for instance in reservation.instances:
-            # The interface that comes with an instance goes with it.
-            for interface in instance.nics.values():
-                interface.delete_on_termination = True
+            # The interface that comes with an instance goes with it, unless it is asked to stay.
+            for index, interface in instance.nics.items():
+                interface.delete_on_termination = index not in stays
+            # The groups of an instance are those of its first interface, wherever they were named.
+            if not instance.security_groups and 0 in instance.nics:
+                instance.security_groups = list(instance.nics[0]._group_set)
         return reservation
 
     return patched
@@ -171,6 +179,7 @@ def _check_request(self: Any) -> None:
         _check_architecture(self._get_param("InstanceType"), images[0])
     subnet_id = self._get_param("SubnetId")
     for interface in self._get_param("NetworkInterfaces", []):
+        _check_interface(self, interface)
         subnet_id = subnet_id or interface.get("SubnetId")
     zone = self._get_param("Placement.AvailabilityZone")
     if subnet_id:
@@ -182,6 +191,18 @@ def _check_request(self: Any) -> None:
     _check_offering(self._get_param("InstanceType"), self.region, zone)
     check_placement(self, self._get_param("InstanceType"), zone)
     _check_quota(self, self._get_param("InstanceType"))
+
+
+def _check_interface(self: Any, interface: dict[str, Any]) -> None:
+    """What moto lets pass: groups in both places, and groups that do not exist, which moto would make."""
+    if self._get_param("SecurityGroupIds") or self._get_param("SecurityGroups"):
+        message = (
+            "Network interfaces and an instance-level security groups may not be specified on the same request"
+        )
+        raise EC2ClientError("InvalidParameterCombination", message)
+    for group in interface.get("Groups") or []:
+        if self.ec2_backend.get_security_group_from_id(group) is None:
+            raise EC2ClientError("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
 
 
 def _check_quota(self: Any, instance_type: str | None) -> None:
