@@ -5,8 +5,8 @@ use std::io;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// Ends with the signal number `last` of this process, and never without `patience`. What goes on in spite of an
-/// earlier one is told by `instead`.
+/// Ends with the signal number `last` of this process, and never without `patience`. After an earlier one, also of
+/// before, the user is told what goes on `instead`.
 pub async fn out_of_patience(patience: Option<&Patience>, last: u32, instead: &str) {
     let Some(patience) = patience else { return std::future::pending().await };
     let socket = match patience.socket().and_then(UnixStream::from_std) {
@@ -16,13 +16,13 @@ pub async fn out_of_patience(patience: Option<&Patience>, last: u32, instead: &s
             return std::future::pending().await;
         }
     };
-    let mut told = patience.total();
+    let mut told = 0;
     loop {
         let total = patience.total();
         if total >= last {
             return;
         }
-        if total > told {
+        if total > told && !instead.is_empty() {
             tracing::warn!("interrupted: {instead}");
             told = total;
         }

@@ -49,7 +49,7 @@ fn a_fault_at_a_call_is_named_and_leaves_nothing() {
         ("ssm:PutParameter", 1),
         ("ec2:RunInstances", 3),
         ("ssm:SendCommand", 3),
-        ("s3:PutObject", 2),
+        ("s3:PutObject", 1),
     ] {
         let bench = Bench::new();
         bench.cloud.refuse(operation, nth, "not today");
