@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! artifact  a local file with its digest
+//! digest    the digest
 //! elf       whether a program can run on a host
 //! form      a script, or machine code
 //! manifest  the list of hosts and files that each host reads
@@ -12,6 +13,7 @@
 
 mod artifact;
 mod collect;
+mod digest;
 mod elf;
 mod error;
 mod form;
@@ -22,11 +24,12 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use artifact::{Artifact, Place};
+pub use artifact::{Artifact, PROGRAM_MODE, Place};
 pub use collect::collect;
-pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
+pub use digest::{BadDigest, Digest};
+pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, inspect};
 pub use error::ArtifactError;
 pub use form::{Form, form_of};
-pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
+pub use manifest::{BadManifest, ManifestFile, manifest};
 pub use remove::remove_all;
 pub use upload::{age, link, read_text, upload_manifest, upload_own, upload_shared, upload_text};

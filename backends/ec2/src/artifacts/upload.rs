@@ -193,7 +193,7 @@ async fn upload_one(
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
     let request = account.s3.put_object().bucket(bucket).key(key).body(body);
-    let request = request.checksum_sha256(base64_of_hex(&artifact.sha256)).customize();
+    let request = request.checksum_sha256(artifact.digest.base64()).customize();
     let request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
     call("PutObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
     tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
@@ -208,43 +208,4 @@ fn is_missing(error: &ApiError) -> bool {
 fn seconds_since_1970() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The service wants digests in base64 (RFC 4648), everybody else in hexadecimal digits.
-fn base64_of_hex(hex: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
-    let mut text = String::new();
-    // Three bytes are six hexadecimal digits and four letters.
-    for six in hex.as_bytes().chunks(6) {
-        let bits = (0..6).fold(0, |bits, place| bits << 4 | six.get(place).map_or(0, |&byte| digit(byte)));
-        let letters = six.len() * 4 / 6 + 1;
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place < letters { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_the_standard_has_it() {
-        // RFC 4648, section 10.
-        for (hex, base64) in [
-            ("", ""),
-            ("66", "Zg=="),
-            ("666f", "Zm8="),
-            ("666f6f", "Zm9v"),
-            ("666f6f62", "Zm9vYg=="),
-            ("666f6f6261", "Zm9vYmE="),
-            ("666f6f626172", "Zm9vYmFy"),
-            ("fbff", "+/8="),
-        ] {
-            assert_eq!(base64_of_hex(hex), base64, "{hex}");
-        }
-    }
 }
