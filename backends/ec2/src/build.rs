@@ -145,7 +145,7 @@ impl BuiltFile {
         ttl: Duration,
     ) -> Result<ManifestFile, ArtifactError> {
         let Self { digest, name } = self.clone();
-        let url = artifacts::link(account, bucket, &digest.key(), ttl).await?;
+        let url = artifacts::link(account, bucket, &digest.key(), ttl).await?.url;
         Ok(ManifestFile { digest, mode: PROGRAM_MODE, name, url })
     }
 }
