@@ -9,7 +9,7 @@
 //! next one finds there, until it expires as all artifacts do.
 
 use crate::api::Account;
-use crate::artifacts::{self, ArtifactError, ManifestFile};
+use crate::artifacts::{self, ArtifactError, Digest, ManifestFile, PROGRAM_MODE};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::names::ARTIFACTS;
@@ -26,9 +26,6 @@ const USABLE: Duration = Duration::from_secs((RUNS_KEPT_DAYS as u64 - 2) * 24 * 
 
 /// A digest and a line feed.
 const DIGEST_BYTES_MAX: usize = 65;
-
-/// Permissions of programs on a host.
-const PROGRAM_MODE: u32 = 0o755;
 
 /// A package that is to be built for the hosts of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +54,8 @@ pub struct BuiltProgram {
 /// A program that was built, in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltFile {
-    /// SHA-256 of its bytes: 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub digest: Digest,
     /// Its path as the manifest has it: after the name of the machine that it is for.
     pub name: String,
 }
@@ -122,14 +119,14 @@ impl BuildOrder {
         let mut files = Vec::new();
         for BuiltProgram { program, names } in &self.programs {
             let key = format!("{}{machine}/{program}", self.place());
-            let digest = artifacts::read_text(account, bucket, &key, DIGEST_BYTES_MAX).await?;
-            let Some(sha256) = digest.as_deref().and_then(digest_of) else { return Ok(None) };
-            let age = artifacts::age(account, bucket, &format!("{ARTIFACTS}{sha256}")).await?;
+            let text = artifacts::read_text(account, bucket, &key, DIGEST_BYTES_MAX).await?;
+            let digest = text.and_then(|text| text.trim_end().parse::<Digest>().ok());
+            let Some(digest) = digest else { return Ok(None) };
+            let age = artifacts::age(account, bucket, &digest.key()).await?;
             if age.is_none_or(|age| age > USABLE) {
                 return Ok(None);
             }
-            let file =
-                |name: &String| BuiltFile { sha256: sha256.to_owned(), name: format!("{machine}/{name}") };
+            let file = |name: &String| BuiltFile { digest, name: format!("{machine}/{name}") };
             files.extend(names.iter().map(file));
         }
         Ok(Some(files))
@@ -147,9 +144,9 @@ impl BuiltFile {
         bucket: &str,
         ttl: Duration,
     ) -> Result<ManifestFile, ArtifactError> {
-        let Self { sha256, name } = self.clone();
-        let url = artifacts::link(account, bucket, &format!("{ARTIFACTS}{sha256}"), ttl).await?;
-        Ok(ManifestFile { sha256, mode: PROGRAM_MODE, name, url })
+        let Self { digest, name } = self.clone();
+        let url = artifacts::link(account, bucket, &digest.key(), ttl).await?.url;
+        Ok(ManifestFile { digest, mode: PROGRAM_MODE, name, url })
     }
 }
 
@@ -200,12 +197,6 @@ async fn build_on(
         files.extend(found.ok_or_else(|| BuildError::Gone { package: package.clone(), architecture })?);
     }
     Ok(files)
-}
-
-fn digest_of(text: &str) -> Option<&str> {
-    let digest = text.trim_end();
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (digest.len() == 64 && digest.bytes().all(is_digit)).then_some(digest)
 }
 
 #[cfg(test)]
@@ -275,8 +266,9 @@ mod tests {
         ] {
             let service = bucket(digests.clone(), since);
             let found = order().find(&service.account(), "the-bucket").await.unwrap();
-            let names =
-                |files: Vec<BuiltFile>| files.into_iter().map(|file| (file.name, file.sha256)).collect();
+            let names = |files: Vec<BuiltFile>| {
+                files.into_iter().map(|file| (file.name, file.digest.to_string())).collect()
+            };
             let expected: Vec<(String, String)> = vec![
                 ("aarch64/bin/one".into(), one.clone()),
                 ("aarch64/bin/same".into(), one.clone()),

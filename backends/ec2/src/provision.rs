@@ -16,6 +16,9 @@ use tokio::task::{JoinError, JoinHandle};
 /// For calls that create something to be answered, once the user does not want it any more.
 const ANSWERS: Deadline = Deadline { name: "answers to what was asked for", limit: Duration::from_secs(20) };
 
+/// From the signing of links to the last download, if the hosts are slow: about what the steps in between may take.
+const LINKS_NEEDED: Duration = Duration::from_secs(1200);
+
 /// What the hosts of a run are for.
 #[derive(Clone, Debug)]
 pub struct Preparation {
@@ -251,9 +254,19 @@ async fn write_manifest(
 ) -> Result<(), ProvisionError> {
     let (account, bucket, ttl) = (launch.account, &launch.infrastructure.bucket, preparation.ttl);
     let mut files = Vec::new();
+    // Links that the user wants short are no reason to warn.
+    let needed = LINKS_NEEDED.min(preparation.context.step_limit).min(ttl / 2);
+    let mut ends_early = false;
     for artifact in &preparation.artifacts {
-        let url = artifacts::link(account, bucket, &artifact.key(launch.names), ttl).await?;
-        files.push(ManifestFile::new(artifact, url));
+        let link = artifacts::link(account, bucket, &artifact.key(launch.names), ttl).await?;
+        ends_early |= link.lasts_less_than(needed);
+        files.push(ManifestFile::new(artifact, link.url));
+    }
+    if ends_early {
+        tracing::warn!(
+            "the AWS credentials expire within {needed:?}, and with them the links by which hosts fetch their files: \
+             refresh them (aws sso login) if a host cannot download"
+        );
     }
     for file in preparation.built.iter().chain(built) {
         files.push(file.in_manifest(account, bucket, ttl).await?);

@@ -5,14 +5,11 @@
 //! orchestrator shares a wire or a processor with the hosts, that would not be enough, so from the moment the clients
 //! are told to start until the first one ends no upload begins, and one that is under way is given up.
 
-use crate::api::{Account, ApiError, DeadlinePassed, call};
+use crate::api::{Account, ApiError, DeadlinePassed};
+pub use crate::artifacts::Link;
+use crate::artifacts::{self, ArtifactError, LINK_LIFE_MAX, Put};
 use crate::names::RunNames;
-use aws_sdk_s3::config::ProvideCredentials;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::primitives::ByteStream;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -22,21 +19,14 @@ pub const REPORT: &str = "index.html";
 /// Name of the status page.
 pub const STATUS: &str = "status.html";
 
-/// For the upload of a page: this, and a second for each [`SLOW_BYTES_PER_S`].
+/// For the upload of a page, beyond what its length takes.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(10);
-
-/// The slowest uplink that is waited for.
-const SLOW_BYTES_PER_S: u64 = 64 * 1024;
 
 /// Nobody waits for a page, so a service that says no is not asked often.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// Between two status pages, at least.
 const APART: Duration = Duration::from_secs(3);
-
-/// How long a link can last at most
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>).
-const LINK_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Where the pages of a run lie.
 #[derive(Clone, Debug)]
@@ -57,17 +47,6 @@ pub struct Page {
     pub content: Vec<u8>,
 }
 
-/// An address under which anybody can read a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The address.
-    pub url: String,
-    /// When it ends.
-    pub until: SystemTime,
-    /// Whether it was made with credentials that end nobody knows when, and the link with them.
-    pub may_end_earlier: bool,
-}
-
 /// A page is not where it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -83,13 +62,8 @@ pub enum PublishError {
         source: DeadlinePassed,
     },
     /// A link cannot be signed.
-    #[error("no link to {resource} can be signed: {cause}")]
-    Unsigned {
-        /// What it was to lead to.
-        resource: String,
-        /// Why.
-        cause: String,
-    },
+    #[error(transparent)]
+    Link(#[from] ArtifactError),
 }
 
 impl Page {
@@ -115,22 +89,20 @@ impl Shelf {
     /// # Errors
     /// If the service refuses, or it takes too long.
     pub async fn put(&self, page: &Page) -> Result<(), PublishError> {
-        let resource = self.resource(page.name);
-        let length_bytes = u64::try_from(page.content.len()).unwrap_or(u64::MAX);
-        let limit = UPLOAD_LIMIT + Duration::from_secs(length_bytes / SLOW_BYTES_PER_S);
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit);
-        let config = aws_sdk_s3::config::Builder::new()
-            .timeout_config(timeouts.build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX));
-        let request = self.account.s3.put_object().bucket(&self.bucket).key(self.key(page.name));
-        let request = request.content_type(page.content_type).cache_control("no-cache");
-        let request =
-            request.body(ByteStream::from(page.content.clone())).customize().config_override(config);
-        let put = call("PutObject", &resource, request.send());
-        match tokio::time::timeout(limit, put).await {
-            Ok(put) => Ok(put.map(drop)?),
+        let key = self.key(page.name);
+        let put = Put {
+            content_type: Some(page.content_type),
+            is_changing: true,
+            limit: UPLOAD_LIMIT,
+            attempts_max: Some(ATTEMPTS_MAX),
+            ..Put::of_bytes(&key, page.content.clone())
+        };
+        // Nobody waits for a second attempt that is as slow as the first.
+        let limit = put.attempt_limit();
+        match tokio::time::timeout(limit, artifacts::put(&self.account, &self.bucket, put)).await {
+            Ok(put) => Ok(put?),
             Err(_) => Err(PublishError::Deadline {
-                resource,
+                resource: format!("s3://{}/{key}", self.bucket),
                 source: DeadlinePassed { name: "page uploaded", limit },
             }),
         }
@@ -141,35 +113,11 @@ impl Shelf {
     /// # Errors
     /// If it cannot be signed.
     pub async fn link(&self, name: &str) -> Result<Link, PublishError> {
-        let unsigned = |cause: String| PublishError::Unsigned { resource: self.resource(name), cause };
-        let credentials = match &self.account.credentials {
-            Some(provider) => tokio::time::timeout(UPLOAD_LIMIT, provider.provide_credentials()).await.ok(),
-            None => None,
-        };
-        let now = SystemTime::now();
-        let (life, may_end_earlier) = match credentials.and_then(Result::ok) {
-            // What is signed with credentials that have expired is refused.
-            Some(credentials) => match credentials.expiry() {
-                Some(end) => (end.duration_since(now).unwrap_or_default().min(LINK_LIFE), false),
-                None => (LINK_LIFE, credentials.session_token().is_some()),
-            },
-            None => (LINK_LIFE, true),
-        };
-        // A link lasts for whole seconds.
-        let life = Duration::from_secs(life.as_secs().max(1));
-        let config = PresigningConfig::builder().start_time(now).expires_in(life).build();
-        let config = config.map_err(|error| unsigned(error.to_string()))?;
-        let request = self.account.s3.get_object().bucket(&self.bucket).key(self.key(name));
-        let request = request.presigned(config).await.map_err(|error| unsigned(error.to_string()))?;
-        Ok(Link { url: request.uri().to_owned(), until: now + life, may_end_earlier })
+        Ok(artifacts::link(&self.account, &self.bucket, &self.key(name), LINK_LIFE_MAX).await?)
     }
 
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
-    }
-
-    fn resource(&self, name: &str) -> String {
-        format!("s3://{}/{}{name}", self.bucket, self.prefix)
     }
 }
 
@@ -258,7 +206,7 @@ async fn keep_up(shelf: Shelf, mut wanted: watch::Receiver<Wanted>) {
     }
 }
 
-/// Waits until it has come to that; not if whoever would want it is gone.
+/// Waits until `what` holds; false if the sender was dropped.
 async fn wait_for(wanted: &mut watch::Receiver<Wanted>, what: impl FnMut(&Wanted) -> bool) -> bool {
     wanted.wait_for(what).await.is_ok()
 }
@@ -267,6 +215,9 @@ async fn wait_for(wanted: &mut watch::Receiver<Wanted>, what: impl FnMut(&Wanted
 mod tests {
     use super::*;
     use crate::steps::fake_service::{FakeService, Reply};
+    use std::time::SystemTime;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::time::timeout;
 
     fn shelf(service: &FakeService) -> Shelf {
         let names = RunNames::new("r1".parse().unwrap());
@@ -291,7 +242,7 @@ mod tests {
         assert!(link.url.contains("/the-bucket/reports/r1/index.html?"), "{}", link.url);
         assert!(link.url.contains("X-Amz-Expires=604800"), "{}", link.url);
         let left = link.until.duration_since(SystemTime::now()).unwrap();
-        assert!(left <= LINK_LIFE && left > LINK_LIFE - Duration::from_secs(60), "{left:?}");
+        assert!(left <= LINK_LIFE_MAX && left > LINK_LIFE_MAX - Duration::from_secs(60), "{left:?}");
         assert!(!link.may_end_earlier, "these credentials do not expire");
     }
 
@@ -328,48 +279,66 @@ mod tests {
         assert!(text.contains("not today"), "{text}");
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    /// For what comes at once.
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A service that tells of each request.
+    fn telling() -> (FakeService, UnboundedReceiver<()>) {
+        let (tells, told) = unbounded_channel();
+        let service = FakeService::start(move |_| {
+            let _ = tells.send(());
+            Reply::xml(200, "")
+        });
+        (service, told)
+    }
+
+    /// Lets the task that keeps the page up to date do what it can do now: these tests have one thread.
+    async fn let_it_work() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn nothing_is_uploaded_while_it_is_to_be_quiet_and_nothing_after_the_end() {
-        let service = FakeService::start(|_| Reply::xml(200, ""));
+        let (service, mut told) = telling();
         let page = StatusPage::begin(&Handle::current(), shelf(&service));
         assert!(!page.has_content());
         page.set_quiet(true);
         page.show("first".to_owned());
+        // An upload that should not be would begin now, and with this content.
+        let_it_work().await;
         page.show("second".to_owned());
-        // Long enough for an upload that should not be.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(service.requests().len(), 0);
         page.set_quiet(false);
-        while service.requests().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        timeout(SOON, told.recv()).await.expect("an upload once it may be").unwrap();
         page.show("too soon after the other".to_owned());
-        page.end().await;
+        timeout(SOON, page.end()).await.expect("an end");
         let requests = service.requests();
         assert_eq!(requests.len(), 1, "the newest one only");
         assert!(String::from_utf8_lossy(&requests[0].body).contains("second"));
     }
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+
+    #[tokio::test]
     async fn an_upload_under_way_is_given_up_when_it_is_to_be_quiet_and_made_up_for() {
-        let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let (asks, mut asked) = unbounded_channel();
         let (lets_answer, may_answer) = std::sync::mpsc::channel::<()>();
         let service = FakeService::start(move |_| {
             asks.send(()).unwrap();
             // The test has an end, even if it fails.
-            let _ = may_answer.recv_timeout(Duration::from_secs(5));
+            let _ = may_answer.recv_timeout(SOON);
             Reply::xml(200, "")
         });
         let page = StatusPage::begin(&Handle::current(), shelf(&service));
         page.show("the page".to_owned());
-        asked.recv().await.unwrap();
+        timeout(SOON, asked.recv()).await.expect("an upload").unwrap();
         page.set_quiet(true);
-        // Time to give it up, so that the answer counts for nothing.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // It is given up now, so that the answer counts for nothing.
+        let_it_work().await;
         lets_answer.send(()).unwrap();
         page.set_quiet(false);
-        let again = tokio::time::timeout(APART, asked.recv()).await;
+        let again = timeout(APART, asked.recv()).await;
         assert_eq!(again.expect("the same page once more, and at once"), Some(()));
         lets_answer.send(()).unwrap();
-        page.end().await;
+        timeout(SOON, page.end()).await.expect("an end");
     }
 }

@@ -1,11 +1,15 @@
 //! A local file that hosts are to have, known by its digest.
 
+use super::digest::Digest;
 use super::error::ArtifactError;
-use crate::names::{ARTIFACTS, RunNames};
-use sha2::{Digest, Sha256};
+use crate::names::RunNames;
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Permissions of programs on a host.
+pub const PROGRAM_MODE: u32 = 0o755;
 
 /// Where a file lies in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +23,8 @@ pub enum Place {
 /// A local file and where hosts are to have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
-    /// SHA-256 of its bytes: 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub digest: Digest,
     /// Where it lies in the bucket.
     pub place: Place,
     /// The local file.
@@ -43,17 +47,17 @@ impl Artifact {
         let read = || {
             let mut digest = Sha256::new();
             let length_bytes = io::copy(&mut File::open(path)?, &mut digest)?;
-            Ok((format!("{:x}", digest.finalize()), length_bytes))
+            Ok((Digest::from(<[u8; 32]>::from(digest.finalize())), length_bytes))
         };
-        let (sha256, length_bytes) =
+        let (digest, length_bytes) =
             read().map_err(|source| ArtifactError::Read { path: path.to_owned(), source })?;
-        Ok(Self { sha256, place, path: path.to_owned(), name: name.to_owned(), mode, length_bytes })
+        Ok(Self { digest, place, path: path.to_owned(), name: name.to_owned(), mode, length_bytes })
     }
 
     /// Its key in the bucket, for the run with these names.
     pub fn key(&self, names: &RunNames) -> String {
         match self.place {
-            Place::Shared => format!("{ARTIFACTS}{}", self.sha256),
+            Place::Shared => self.digest.key(),
             Place::Scenario => names.scenario(),
         }
     }

@@ -96,14 +96,6 @@ pub enum Unfit {
     },
 }
 
-/// Whether the program at `path` can run on hosts of `architecture` with a glibc of version `glibc_max`.
-///
-/// # Errors
-/// What does not fit, and what to do about it.
-pub fn check(path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
-    inspect(path)?.check(path, architecture, glibc_max)
-}
-
 /// What the file at `path` says about where it runs.
 ///
 /// # Errors
@@ -251,6 +243,10 @@ mod tests {
         bytes[20] = 1;
         bytes[52] = 64;
         bytes
+    }
+
+    fn check(path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
+        inspect(path)?.check(path, architecture, glibc_max)
     }
 
     #[test]

@@ -9,14 +9,15 @@
 //! line feed, or anything else that is not a visible ASCII character.
 
 use super::artifact::Artifact;
+use super::digest::Digest;
 use crate::hosts::CloudHost;
 use std::fmt::Write as _;
 
 /// A file of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestFile {
-    /// SHA-256 of its bytes: 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub digest: Digest,
     /// Its permissions on the host.
     pub mode: u32,
     /// Its path below the run's directory; see [`Artifact::name`].
@@ -39,20 +40,9 @@ pub enum BadManifest {
     /// A path that leaves the run's directory.
     #[error("the path {0:?} cannot be in a manifest: it must stay below the run's directory")]
     Path(String),
-    /// A digest that is none.
-    #[error("the digest {0:?} cannot be in a manifest: it needs 64 lower-case hexadecimal digits")]
-    Digest(String),
     /// Two files of one path, or two hosts of one instance.
     #[error("{0} is in the manifest twice")]
     Twice(String),
-    /// A line that is neither a host nor a file.
-    #[error("line {number} of the manifest is not understood: {line:?}")]
-    Line {
-        /// Its number, from 1.
-        number: usize,
-        /// The line.
-        line: String,
-    },
 }
 
 /// The manifest of `hosts` and `files`.
@@ -71,49 +61,18 @@ pub fn manifest(hosts: &[CloudHost], files: &[ManifestFile]) -> Result<String, B
     for file in files {
         file.check()?;
         once(&mut seen, &file.name)?;
-        let _ = writeln!(text, "file {} {:o} {} {}", file.sha256, file.mode & 0o777, file.name, file.url);
+        let _ = writeln!(text, "file {} {:o} {} {}", file.digest, file.mode & 0o777, file.name, file.url);
     }
     Ok(text)
-}
-
-/// The hosts (instance, group, index, private address) and the files of a manifest.
-///
-/// # Errors
-/// The first line that is not understood.
-pub fn parse_manifest(text: &str) -> Result<(Vec<[String; 4]>, Vec<ManifestFile>), BadManifest> {
-    let (mut hosts, mut files) = (Vec::new(), Vec::new());
-    for (line, number) in text.lines().zip(1..) {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let bad = || BadManifest::Line { number, line: line.to_owned() };
-        match fields[..] {
-            ["host", instance, group, index, address] => {
-                hosts.push([instance, group, index, address].map(str::to_owned));
-            }
-            ["file", sha256, mode, name, url] => {
-                let mode = u32::from_str_radix(mode, 8).map_err(|_| bad())?;
-                let [sha256, name, url] = [sha256, name, url].map(str::to_owned);
-                let file = ManifestFile { sha256, mode, name, url };
-                file.check()?;
-                files.push(file);
-            }
-            [..] => return Err(bad()),
-        }
-    }
-    Ok((hosts, files))
 }
 
 impl ManifestFile {
     /// The file that `artifact` becomes, fetched from `url`.
     pub fn new(artifact: &Artifact, url: String) -> Self {
-        let (sha256, name) = (artifact.sha256.clone(), artifact.name.clone());
-        Self { sha256, mode: artifact.mode, name, url }
+        Self { digest: artifact.digest, mode: artifact.mode, name: artifact.name.clone(), url }
     }
 
     fn check(&self) -> Result<(), BadManifest> {
-        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if self.sha256.len() != 64 || !self.sha256.bytes().all(digit) {
-            return Err(BadManifest::Digest(self.sha256.clone()));
-        }
         field("path", &self.name)?;
         field("URL", &self.url)?;
         if self.name.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -159,17 +118,17 @@ mod tests {
 
     fn file(name: &str) -> ManifestFile {
         let url = "https://b.s3.amazonaws.com/artifacts/x?a=b&c=%2F".into();
-        ManifestFile { sha256: "0a".repeat(32), mode: 0o755, name: name.into(), url }
+        ManifestFile { digest: [10; 32].into(), mode: 0o755, name: name.into(), url }
     }
 
     #[test]
-    fn what_is_written_is_read() {
-        let files = [file("bin/runner"), file("aarch64/bin/runner")];
-        let text = manifest(&[host("i-1")], &files).unwrap();
-        assert_eq!(text.lines().next(), Some("host i-1 client 7 10.0.0.7"));
-        let (hosts, read) = parse_manifest(&text).unwrap();
-        assert_eq!(hosts, [["i-1", "client", "7", "10.0.0.7"].map(str::to_owned)]);
-        assert_eq!(read, files);
+    fn a_line_for_each_host_and_each_file() {
+        let text = manifest(&[host("i-1")], &[file("bin/runner"), file("aarch64/bin/runner")]).unwrap();
+        let (digest, url) = ("0a".repeat(32), file("").url);
+        let expected = format!(
+            "host i-1 client 7 10.0.0.7\nfile {digest} 755 bin/runner {url}\nfile {digest} 755 aarch64/bin/runner {url}\n"
+        );
+        assert_eq!(text, expected);
     }
 
     #[test]
@@ -183,19 +142,9 @@ mod tests {
         for name in ["/etc/passwd", "../key", "a/../../b", "a//b", "./a", "a/"] {
             assert_eq!(manifest(&[], &[file(name)]), Err(BadManifest::Path(name.into())));
         }
-        let bad = ManifestFile { sha256: "0A".repeat(32), ..file("a") };
-        assert!(matches!(manifest(&[], &[bad]), Err(BadManifest::Digest(_))));
         let bad = ManifestFile { url: "http://a/b c".into(), ..file("a") };
         assert!(matches!(manifest(&[], &[bad]), Err(BadManifest::Field { what: "URL", .. })));
         assert_eq!(manifest(&[], &[file("a"), file("a")]), Err(BadManifest::Twice("a".into())));
         assert_eq!(manifest(&[host("i-1"), host("i-1")], &[]), Err(BadManifest::Twice("i-1".into())));
-    }
-
-    #[test]
-    fn lines_that_are_not_understood_are_named() {
-        for line in ["", "host i-1 client 7", "file x 755 a b c", "other", "file x 9 a b"] {
-            let error = parse_manifest(&format!("host i-1 client 7 10.0.0.7\n{line}\n")).unwrap_err();
-            assert!(matches!(error, BadManifest::Line { number: 2, .. }), "{line:?}: {error}");
-        }
     }
 }

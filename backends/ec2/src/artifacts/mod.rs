@@ -2,19 +2,23 @@
 //!
 //! ```text
 //! artifact  a local file with its digest
+//! digest    the digest
 //! elf       whether a program can run on a host
 //! form      a script, or machine code
 //! manifest  the list of hosts and files that each host reads
-//! upload    what is not in the bucket yet, and links to it
+//! upload    what is not in the bucket yet
+//! link      for whoever may read it there
 //! collect   what hosts uploaded, into a directory
 //! remove    everything below a prefix
 //! ```
 
 mod artifact;
 mod collect;
+mod digest;
 mod elf;
 mod error;
 mod form;
+mod link;
 mod manifest;
 mod remove;
 mod upload;
@@ -22,11 +26,14 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use artifact::{Artifact, Place};
+pub use artifact::{Artifact, PROGRAM_MODE, Place};
 pub use collect::collect;
-pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, check, inspect};
+pub use digest::{BadDigest, Digest};
+pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, inspect};
 pub use error::ArtifactError;
 pub use form::{Form, form_of};
-pub use manifest::{BadManifest, ManifestFile, manifest, parse_manifest};
+pub use link::{LINK_LIFE_MAX, Link, link};
+pub use manifest::{BadManifest, ManifestFile, manifest};
 pub use remove::remove_all;
-pub use upload::{age, link, read_text, upload_manifest, upload_own, upload_shared, upload_text};
+pub(crate) use upload::{Put, put};
+pub use upload::{age, read_text, upload_manifest, upload_own, upload_shared};

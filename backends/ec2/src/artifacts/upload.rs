@@ -1,11 +1,12 @@
-//! Files into the bucket, and links to them.
+//! Files into the bucket.
 
 use super::artifact::{Artifact, Place};
+use super::digest::Digest;
 use super::error::ArtifactError;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::RunNames;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
@@ -23,6 +24,74 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// The slowest uplink that is waited for.
 const SLOW_BYTES_PER_S: u64 = 64 * 1024;
+
+/// An object that is to be put into the bucket.
+#[derive(Debug)]
+pub(crate) struct Put<'a> {
+    /// Its name.
+    pub(crate) key: &'a str,
+    /// What is in it.
+    pub(crate) body: ByteStream,
+    /// The length of that, in bytes.
+    pub(crate) length_bytes: u64,
+    /// What it is, as HTTP has it.
+    pub(crate) content_type: Option<&'static str>,
+    /// Whether caches must ask each time.
+    pub(crate) is_changing: bool,
+    /// Other bytes are refused by the service.
+    pub(crate) sha256: Option<Digest>,
+    /// For one attempt: this, and a second for each [`SLOW_BYTES_PER_S`].
+    pub(crate) limit: Duration,
+    /// How often it is tried, if not as often as everything else.
+    pub(crate) attempts_max: Option<u32>,
+}
+
+impl<'a> Put<'a> {
+    fn new(key: &'a str, body: ByteStream, length_bytes: u64) -> Self {
+        Self {
+            key,
+            body,
+            length_bytes,
+            content_type: None,
+            is_changing: false,
+            sha256: None,
+            limit: UPLOAD_LIMIT,
+            attempts_max: None,
+        }
+    }
+
+    /// `bytes`, under the name `key`.
+    pub(crate) fn of_bytes(key: &'a str, bytes: Vec<u8>) -> Self {
+        let length_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Self::new(key, ByteStream::from(bytes), length_bytes)
+    }
+
+    /// How long one attempt may take.
+    pub(crate) fn attempt_limit(&self) -> Duration {
+        self.limit + Duration::from_secs(self.length_bytes / SLOW_BYTES_PER_S)
+    }
+}
+
+/// Puts an object into `bucket`: who reads it sees the old one or the new one.
+///
+/// # Errors
+/// If the service refuses, or does not answer in time.
+pub(crate) async fn put(account: &Account, bucket: &str, put: Put<'_>) -> Result<(), ApiError> {
+    let limit = put.attempt_limit();
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
+    let mut config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
+    if let Some(attempts) = put.attempts_max {
+        config = config.retry_config(RetryConfig::standard().with_max_attempts(attempts));
+    }
+    let request = account.s3.put_object().bucket(bucket).key(put.key).body(put.body);
+    let request = request
+        .set_content_type(put.content_type.map(str::to_owned))
+        .set_cache_control(put.is_changing.then(|| "no-cache".to_owned()))
+        .set_checksum_sha256(put.sha256.map(|digest| digest.base64()));
+    let request = request.customize().config_override(config);
+    call("PutObject", &format!("s3://{bucket}/{}", put.key), request.send()).await.map(drop)
+}
 
 /// Uploads those of `artifacts` that runs share and that `bucket` does not have. Bytes that differ from the digest, because the file has
 /// changed since, are refused by the service.
@@ -72,42 +141,10 @@ pub async fn upload_manifest(
     names: &RunNames,
     text: String,
 ) -> Result<(), ArtifactError> {
-    upload_text(account, bucket, &names.manifest(), text, "text/plain; charset=utf-8").await
-}
-
-/// Uploads a small file that a browser may be shown.
-///
-/// # Errors
-/// If the service refuses.
-pub async fn upload_text(
-    account: &Account,
-    bucket: &str,
-    key: &str,
-    text: impl Into<Vec<u8>>,
-    content_type: &str,
-) -> Result<(), ArtifactError> {
-    let body = ByteStream::from(text.into());
-    let request = account.s3.put_object().bucket(bucket).key(key).content_type(content_type).body(body);
-    call("PutObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
-    Ok(())
-}
-
-/// A link with which anybody can read an object for as long as `expires_in` (at most 7 days), or until the credentials
-/// expire that it was made with.
-///
-/// # Errors
-/// If it cannot be signed.
-pub async fn link(
-    account: &Account,
-    bucket: &str,
-    key: &str,
-    expires_in: Duration,
-) -> Result<String, ArtifactError> {
-    let unsigned = |cause: String| ArtifactError::Unsigned { key: key.to_owned(), cause };
-    let config = PresigningConfig::expires_in(expires_in).map_err(|error| unsigned(error.to_string()))?;
-    let request = account.s3.get_object().bucket(bucket).key(key).presigned(config).await;
-    let request = request.map_err(|error| unsigned(error.to_string()))?;
-    Ok(request.uri().to_owned())
+    let key = names.manifest();
+    let put =
+        Put { content_type: Some("text/plain; charset=utf-8"), ..Put::of_bytes(&key, text.into_bytes()) };
+    Ok(self::put(account, bucket, put).await?)
 }
 
 /// A small text out of the bucket, such as what `build_driver` leaves; `None` if there is none.
@@ -189,13 +226,8 @@ async fn upload_one(
         path: artifact.path.clone(),
         source: std::io::Error::other(error),
     })?;
-    let limit = UPLOAD_LIMIT + Duration::from_secs(artifact.length_bytes / SLOW_BYTES_PER_S);
-    let timeouts =
-        TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit * 3).build();
-    let request = account.s3.put_object().bucket(bucket).key(key).body(body);
-    let request = request.checksum_sha256(base64_of_hex(&artifact.sha256)).customize();
-    let request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
-    call("PutObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
+    let put = Put { sha256: Some(artifact.digest), ..Put::new(key, body, artifact.length_bytes) };
+    self::put(account, bucket, put).await?;
     tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
     Ok(())
 }
@@ -208,43 +240,4 @@ fn is_missing(error: &ApiError) -> bool {
 fn seconds_since_1970() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The service wants digests in base64 (RFC 4648), everybody else in hexadecimal digits.
-fn base64_of_hex(hex: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
-    let mut text = String::new();
-    // Three bytes are six hexadecimal digits and four letters.
-    for six in hex.as_bytes().chunks(6) {
-        let bits = (0..6).fold(0, |bits, place| bits << 4 | six.get(place).map_or(0, |&byte| digit(byte)));
-        let letters = six.len() * 4 / 6 + 1;
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place < letters { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_the_standard_has_it() {
-        // RFC 4648, section 10.
-        for (hex, base64) in [
-            ("", ""),
-            ("66", "Zg=="),
-            ("666f", "Zm8="),
-            ("666f6f", "Zm9v"),
-            ("666f6f62", "Zm9vYg=="),
-            ("666f6f6261", "Zm9vYmE="),
-            ("666f6f626172", "Zm9vYmFy"),
-            ("fbff", "+/8="),
-        ] {
-            assert_eq!(base64_of_hex(hex), base64, "{hex}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use crate::command::{CommandError, EMBEDDED_CLIENT, EMBEDDED_SERVER};
 use crate::run::{DriverPrograms, PlannedDriver};
 use backends::drivers::install::COLLECTOR;
 use backends::drivers::{COLLECTOR_PROGRAM, DriverName, Package, Role};
-use ec2::artifacts::{Artifact, Place};
+use ec2::artifacts::{Artifact, PROGRAM_MODE, Place};
 use ec2::build::{BuildOrder, BuiltFile, BuiltProgram};
 use ec2::plan::Architecture;
 use ec2::steps::WorkerDriver;
@@ -24,8 +24,7 @@ const WORKER: &str = "runner";
 const WORKER_ON_HOSTS: &str = "bin/runner";
 const COLLECTOR_ON_HOSTS: &str = "bin/collector";
 
-/// Permissions of programs and of the scenario on a host.
-const PROGRAM_MODE: u32 = 0o755;
+/// Permissions of the scenario on a host.
 const SCENARIO_MODE: u32 = 0o600;
 
 /// Where programs and the scenario are on the hosts. It follows from names alone, so that `resume` finds the same.
