@@ -165,8 +165,9 @@ pub async fn build(
     for architecture in [Architecture::X86_64, Architecture::Arm64] {
         let orders: Vec<&BuildOrder> = orders.iter().filter(|one| one.architecture == architecture).collect();
         let Some(first) = orders.first() else { continue };
-        let is_of_kind =
-            |host: &&CloudHost| plan.architectures.get(&host.instance_type) == Some(&architecture);
+        let is_of_kind = |host: &&CloudHost| {
+            plan.kind_of(host.group, host.index).is_some_and(|kind| kind.architecture == architecture)
+        };
         let host = hosts.iter().find(is_of_kind);
         let host = host.ok_or_else(|| BuildError::NoHost { package: first.package.clone(), architecture })?;
         let packages: Vec<String> = orders.iter().map(|order| order.package.to_string()).collect();

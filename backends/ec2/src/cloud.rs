@@ -25,10 +25,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
-/// Hosts that one command can name
-/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>).
-const HOSTS_OF_A_COMMAND_MAX: usize = 50;
-
 /// Files that could not be fetched of which each is told.
 const PROBLEMS_TOLD_MAX: usize = 10;
 
@@ -244,7 +240,7 @@ async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepEr
         vec![StepTarget::All]
     } else {
         let ids: Vec<String> = hosts.iter().map(|host| host.instance.clone()).collect();
-        ids.chunks(HOSTS_OF_A_COMMAND_MAX).map(|ids| StepTarget::Hosts(ids.to_vec())).collect()
+        ids.chunks(steps::HOSTS_BY_ID_MAX).map(|ids| StepTarget::Hosts(ids.to_vec())).collect()
     };
     let step = Step::UploadNetbenchRawData;
     let commands = targets.iter().map(|target| {

@@ -87,22 +87,6 @@ pub async fn newest_image(account: &Account, architecture: Architecture) -> Resu
     image.map(str::to_owned).ok_or_else(|| ApiError::incomplete("GetParameter", &name, "value"))
 }
 
-/// The architecture of an image that the user chose; `None` if there is no such image.
-///
-/// # Errors
-/// If the service cannot be asked.
-pub async fn image_architecture(account: &Account, image: &str) -> Result<Option<Architecture>, ApiError> {
-    let request = account.ec2.describe_images().image_ids(image);
-    let images = match call("DescribeImages", image, request.send()).await {
-        Ok(images) => images,
-        Err(error) if matches!(error.cause, Cause::NotFound | Cause::Invalid) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let architecture = images.images().first().and_then(|image| image.architecture());
-    let is_arm = |name: &str| name == Architecture::Arm64.name();
-    Ok(architecture.map(|it| if is_arm(it.as_str()) { Architecture::Arm64 } else { Architecture::X86_64 }))
-}
-
 /// Whether there is a key pair of this name.
 ///
 /// # Errors

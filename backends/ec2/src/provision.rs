@@ -118,7 +118,7 @@ async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
     let is_answered = tokio::time::timeout(deadline.limit, answer).await.is_ok();
     if !is_answered {
         tracing::warn!(
-            "{deadline} has passed: {what} may come into being after everything was given back; look for them with \
+            "{deadline}: {what} may come into being after everything was given back; look for them with \
              `runner ec2 list`"
         );
     }

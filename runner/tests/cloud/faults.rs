@@ -12,6 +12,10 @@ fn launches(bench: &Bench) -> Vec<Value> {
     launches.skip(2).map(|it| it["parameters"].clone()).collect()
 }
 
+fn subnet_of(launch: &Value) -> String {
+    launch["NetworkInterface.1.SubnetId"].to_string()
+}
+
 #[test]
 fn without_room_in_one_zone_the_next_one_is_taken() {
     let bench = Bench::new();
@@ -22,7 +26,7 @@ fn without_room_in_one_zone_the_next_one_is_taken() {
                  "code": "InsufficientInstanceCapacity", "message": "no room here"}]),
     );
     bench.start_run("tiny", &[]).expect(0);
-    let subnets: BTreeSet<String> = launches(&bench).iter().map(|it| it["SubnetId"].to_string()).collect();
+    let subnets: BTreeSet<String> = launches(&bench).iter().map(subnet_of).collect();
     assert_eq!((launches(&bench).len(), subnets.len()), (3, 2));
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }

@@ -42,7 +42,7 @@ fn a_step_that_hangs_ends_with_its_deadline_and_the_hosts() {
     let hangs = json!([{"operation": "s3:GetObject", "nth": 3, "origin": "host", "kind": "slow", "delay_ms": 60_000}]);
     bench.cloud.post("faults", &hangs);
     let running = bench.start_run("tiny", &["--step-timeout", "5s"]);
-    expect_failure(&bench, running, 5, &["deadline \"step ", "(5 s) has passed for 1 of 2 hosts: "]);
+    expect_failure(&bench, running, 5, &["the deadline 'step ", " passed after 5 s for 1 of 2 hosts: "]);
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn a_host_that_loses_its_agent_is_named() {
     running.wait_for("step upload_scenario_file");
     let server = hosts(&bench, "server").remove(0);
     bench.cloud.post(&format!("hosts/{server}/agent/lost"), &Value::Null);
-    let host = format!("has passed for 1 of 2 hosts: server-0 ({server})");
-    expect_failure(&bench, running, 5, &["deadline \"step ", &host]);
+    let host = format!(" passed after 5 s for 1 of 2 hosts: server-0 ({server})");
+    expect_failure(&bench, running, 5, &["the deadline 'step ", &host]);
 }
 
 #[test]

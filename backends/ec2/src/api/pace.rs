@@ -18,7 +18,7 @@ pub struct Pace {
 
 /// Something took longer than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the deadline '{name}' passed after {limit:?}")]
+#[error("the deadline '{name}' passed after {} s", limit.as_secs_f64())]
 pub struct DeadlinePassed {
     /// What was waited for.
     pub name: &'static str,
@@ -62,6 +62,6 @@ mod tests {
             }
         };
         assert!((5..50).contains(&looks), "{looks} looks");
-        assert_eq!(passed.to_string(), "the deadline 'hosts running' passed after 50ms");
+        assert_eq!(passed.to_string(), "the deadline 'hosts running' passed after 0.05 s");
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use image::{Image, RootDevice};
 pub use key::read_key;
+pub use network::open_control_port;
 pub use permission::may_launch;
 
 /// The port on which workers listen for the coordinator.

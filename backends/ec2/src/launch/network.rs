@@ -1,8 +1,10 @@
 //! Who may talk to the hosts, and how close they are to each other.
 
 use super::{CONTROL_PORT, Launch, LaunchError, once_seen};
-use crate::api::{ApiError, Cause, call};
+use crate::api::{Account, ApiError, Cause, call};
+use crate::infrastructure::Infrastructure;
 use crate::journal::ResourceKind;
+use crate::names::RunNames;
 use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, PlacementStrategy, ResourceType, UserIdGroupPair};
 
 const SSH_PORT: u16 = 22;
@@ -21,7 +23,9 @@ impl Launch<'_> {
         let id = match call(operation, &name, request.send()).await {
             Ok(created) => created.group_id().map(str::to_owned),
             // The answer to an earlier attempt was lost.
-            Err(error) if error.cause == Cause::Exists => self.find_security_group(&name).await?,
+            Err(error) if error.cause == Cause::Exists => {
+                find_security_group(self.account, &self.infrastructure.vpc, &name).await?
+            }
             Err(error) => return Err(error.into()),
         };
         let id = id.ok_or_else(|| ApiError::incomplete(operation, &name, "id"))?;
@@ -30,40 +34,15 @@ impl Launch<'_> {
         Ok(id)
     }
 
-    async fn find_security_group(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
-        let request = self.account.ec2.describe_security_groups();
-        let request =
-            request.filters(filter("group-name", name)).filters(filter("vpc-id", &self.infrastructure.vpc));
-        let found = call("DescribeSecurityGroups", name, request.send()).await?;
-        Ok(found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned))
-    }
-
     async fn open(&self, id: &str, name: &str) -> Result<(), ApiError> {
         let among_themselves = IpPermission::builder()
             .ip_protocol("-1")
             .user_id_group_pairs(UserIdGroupPair::builder().group_id(id).build())
             .build();
         let mut permissions = vec![among_themselves];
-        let ports = [
-            (CONTROL_PORT, &self.settings.control_cidrs, "the orchestrator"),
-            (SSH_PORT, &self.settings.ssh_cidrs, "ssh"),
-        ];
-        for (port, cidrs, description) in ports.into_iter().filter(|(_, cidrs, _)| !cidrs.is_empty()) {
-            let range = |cidr: &String| IpRange::builder().cidr_ip(cidr).description(description).build();
-            let port = i32::from(port);
-            let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
-            permissions.push(permission.set_ip_ranges(Some(cidrs.iter().map(range).collect())).build());
-        }
-        let request = self.account.ec2.authorize_security_group_ingress().group_id(id);
-        let request = request.set_ip_permissions(Some(permissions));
-        let open = async || call("AuthorizeSecurityGroupIngress", name, request.clone().send()).await;
-        match once_seen(self.account, open).await {
-            Ok(_) => Ok(()),
-            // The answer to an earlier attempt was lost.
-            Err(error) if error.cause == Cause::Exists => Ok(()),
-            Err(error) => Err(error),
-        }
+        permissions.extend(from(&self.settings.control_cidrs, CONTROL_PORT, "the orchestrator"));
+        permissions.extend(from(&self.settings.ssh_cidrs, SSH_PORT, "ssh"));
+        authorize(self.account, (id, name), permissions).await
     }
 
     /// Creates the placement group of a strategy in a zone, unless it is there; returns its name.
@@ -87,5 +66,59 @@ impl Launch<'_> {
         }
         self.journal.created(ResourceKind::PlacementGroup, &name, &[])?;
         Ok(name)
+    }
+}
+
+/// Opens the control port of a run that is there to more blocks: its orchestrator may have another address by now.
+///
+/// # Errors
+/// If there is no security group of the run, or the service refuses.
+pub async fn open_control_port(
+    account: &Account,
+    infrastructure: &Infrastructure,
+    names: &RunNames,
+    cidrs: &[String],
+) -> Result<(), ApiError> {
+    let name = names.security_group();
+    let id = find_security_group(account, &infrastructure.vpc, &name).await?;
+    let id = id.ok_or_else(|| ApiError::incomplete("DescribeSecurityGroups", &name, "group of the run"))?;
+    // A block that is open already makes the service refuse all of them.
+    for cidr in cidrs {
+        let permission = from(std::slice::from_ref(cidr), CONTROL_PORT, "the orchestrator, resumed");
+        authorize(account, (&id, &name), Vec::from_iter(permission)).await?;
+    }
+    Ok(())
+}
+
+async fn find_security_group(account: &Account, vpc: &str, name: &str) -> Result<Option<String>, ApiError> {
+    let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
+    let request = account.ec2.describe_security_groups();
+    let request = request.filters(filter("group-name", name)).filters(filter("vpc-id", vpc));
+    let found = call("DescribeSecurityGroups", name, request.send()).await?;
+    Ok(found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned))
+}
+
+/// The permission for a port to be reached from blocks; none without any.
+fn from(cidrs: &[String], port: u16, description: &str) -> Option<IpPermission> {
+    let range = |cidr: &String| IpRange::builder().cidr_ip(cidr).description(description).build();
+    let port = i32::from(port);
+    let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
+    let permission = permission.set_ip_ranges(Some(cidrs.iter().map(range).collect()));
+    (!cidrs.is_empty()).then(|| permission.build())
+}
+
+async fn authorize(
+    account: &Account,
+    (id, name): (&str, &str),
+    permissions: Vec<IpPermission>,
+) -> Result<(), ApiError> {
+    let request = account.ec2.authorize_security_group_ingress().group_id(id);
+    let request = request.set_ip_permissions(Some(permissions));
+    let open = async || call("AuthorizeSecurityGroupIngress", name, request.clone().send()).await;
+    match once_seen(account, open).await {
+        Ok(_) => Ok(()),
+        // It is open, or the answer to an earlier attempt was lost.
+        Err(error) if error.cause == Cause::Exists => Ok(()),
+        Err(error) => Err(error),
     }
 }

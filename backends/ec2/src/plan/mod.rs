@@ -108,8 +108,6 @@ pub struct Kind {
 pub struct LaunchPlan {
     /// Its hosts; one call launches each kind.
     pub kinds: Vec<Kind>,
-    /// The architectures of its hosts, each once.
-    pub architectures: BTreeMap<String, Architecture>,
     /// vCPUs of all of them.
     pub vcpus: u32,
     /// Whether spare capacity is tried first.
@@ -122,6 +120,11 @@ impl LaunchPlan {
     /// How many hosts there will be.
     pub fn hosts(&self) -> usize {
         self.kinds.iter().map(|kind| kind.indices.len()).sum()
+    }
+
+    /// What the host at this place of the group is; none if the plan has no such host.
+    pub fn kind_of(&self, group: Group, index: u16) -> Option<&Kind> {
+        self.kinds.iter().find(|kind| kind.group == group && kind.indices.contains(&index))
     }
 }
 
@@ -175,13 +178,11 @@ pub fn plan(request: &Request, account: &Account) -> Result<LaunchPlan, PlanErro
     }
     check_placement(&kinds)?;
     let (mut vcpus, mut of_quota) = (0, 0);
-    let mut architectures = BTreeMap::new();
     for kind in &kinds {
         let known = type_of(&kind.instance_type, account)?;
         let of_kind = known.vcpus.saturating_mul(u32::try_from(kind.indices.len()).unwrap_or(u32::MAX));
         vcpus += of_kind;
         of_quota += if is_standard(&kind.instance_type) { of_kind } else { 0 };
-        architectures.insert(kind.instance_type.clone(), known.architecture);
     }
     // Spare capacity has a quota of its own, and what falls back from it counts here.
     if let Some(quota) = account.vcpu_quota
@@ -190,7 +191,7 @@ pub fn plan(request: &Request, account: &Account) -> Result<LaunchPlan, PlanErro
     {
         return Err(PlanError::Quota { vcpus: of_quota, quota });
     }
-    Ok(LaunchPlan { kinds, architectures, vcpus, spot: request.spot, ttl_s: request.ttl.as_secs() })
+    Ok(LaunchPlan { kinds, vcpus, spot: request.spot, ttl_s: request.ttl.as_secs() })
 }
 
 /// Whether a type counts towards the quota of standard instances; other families have quotas of their own

@@ -46,14 +46,21 @@ pub(super) fn resources(places: &Places) -> [Resource; 2] {
 }
 
 fn statements(places: &Places) -> Value {
-    let files = |folder: &str| json!({ "Fn::Join": ["/", [places.bucket, folder, "*"]] });
+    let files = |pattern: &str| json!({ "Fn::Join": ["/", [places.bucket, pattern]] });
     json!([
         agent(),
         {
-            "Sid": "FilesOfRuns",
+            // It has presigned links to everything else that a host is to get.
+            "Sid": "ListOfFiles",
             "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:PutObject"],
-            "Resource": [files("artifacts"), files("runs")],
+            "Action": ["s3:GetObject"],
+            "Resource": [files("runs/*/manifest")],
+        },
+        {
+            "Sid": "ResultsAndBuiltPrograms",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": [files("runs/*/hosts/*"), files("artifacts/*")],
         },
         {
             "Sid": "KeysOfRuns",

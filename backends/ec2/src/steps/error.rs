@@ -31,7 +31,7 @@ pub enum StepError {
     },
     /// It did not end in time.
     #[error(
-        "{deadline} has passed for {} of {hosts} hosts: {}; see their output in the log group of the stack, or keep \
+        "{deadline} for {} of {hosts} hosts: {}; see their output in the log group of the stack, or keep \
          the hosts (--keep) and look there", .hanging.len(), names(.hanging)
     )]
     Deadline {
@@ -44,8 +44,8 @@ pub enum StepError {
     },
     /// Hosts could not be reached in time.
     #[error(
-        "{deadline} has passed for {} of {hosts} hosts: {}; do the instance profile (with \
-         AmazonSSMManagedInstanceCore), the image (with the SSM agent) and the subnet (with a way to the internet) fit?",
+        "{deadline} for {} of {hosts} hosts: {}; do the instance profile (with \
+         the rights of an SSM agent), the image (with the SSM agent) and the subnet (with a way to the internet) fit?",
         .missing.len(), names(.missing)
     )]
     Unreachable {

@@ -30,5 +30,6 @@ pub(crate) use script::example;
 pub use error::{HostFailure, StepError};
 pub use online::{REACHABLE, wait_online};
 pub use script::{Build, ScriptContext, WorkerDriver, quote, script};
+pub use send::HOSTS_BY_ID_MAX;
 pub use step::{Deadline, Reach, Step};
 pub use watch::{StepTarget, run_build, run_step};

@@ -120,7 +120,7 @@ mod tests {
         let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
         let error = error.unwrap_err().to_string();
         let expected =
-            "deadline \"hosts reachable by SSM\" (0 s) has passed for 1 of 2 hosts: client-0 (i-1);";
+            "the deadline 'hosts reachable by SSM' passed after 0.2 s for 1 of 2 hosts: client-0 (i-1);";
         assert!(error.starts_with(expected), "{error}");
     }
 

@@ -6,9 +6,9 @@ client) drivers=("${CLIENT_DRIVERS[@]}") ;;
 esac
 args=(worker "$group" --listen "$address:$CONTROL_PORT" --run "$RUN" --key-file "$dir/key" --index "$index"
     --scenario "$dir/$SCENARIO" --port "$((DRIVER_PORT + index))" --out "$dir/out")
-# Pairs of a name and a path; a driver without a path is found by the worker itself.
+# Pairs of a name and a path.
 for ((i = 0; i < ${#drivers[@]}; i += 2)); do
-    args+=(--driver "${drivers[i]}${drivers[i + 1]:+=$dir/${drivers[i + 1]}}")
+    args+=(--driver "${drivers[i]}=$dir/${drivers[i + 1]}")
 done
 if [[ "$group" == client ]]; then
     servers=()

@@ -42,10 +42,10 @@ impl ScriptContext {
 pub struct WorkerDriver {
     /// Its name.
     pub name: String,
-    /// The server's program below the run's directory on the host; without one the worker looks for it.
-    pub server: Option<String>,
+    /// The server's program, below the run's directory on the host.
+    pub server: String,
     /// The client's program, likewise.
-    pub client: Option<String>,
+    pub client: String,
 }
 
 /// A package that is built from source.
@@ -147,9 +147,8 @@ fn array<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
 }
 
 fn worker(context: &ScriptContext, listen_limit_s: u64) -> String {
-    let pairs = |path: fn(&WorkerDriver) -> &Option<String>| {
-        let of = |driver| [WorkerDriver::name(driver), path(driver).as_deref().unwrap_or("")];
-        array(context.drivers.iter().flat_map(of))
+    let pairs = |program: fn(&WorkerDriver) -> &String| {
+        array(context.drivers.iter().flat_map(|driver| [&driver.name, program(driver)]))
     };
     let mut text = String::new();
     for (name, value) in [
@@ -181,12 +180,6 @@ impl Build {
     }
 }
 
-impl WorkerDriver {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
 #[cfg(test)]
 pub(crate) fn example() -> ScriptContext {
     ScriptContext {
@@ -194,14 +187,11 @@ pub(crate) fn example() -> ScriptContext {
         region: "us-east-1".into(),
         bucket: "the-bucket".into(),
         scenario: "scenario/incast.json".into(),
-        drivers: vec![
-            WorkerDriver {
-                name: "tcp".into(),
-                server: Some("bin/server-tcp".into()),
-                client: Some("bin/client-tcp".into()),
-            },
-            WorkerDriver { name: "embedded".into(), server: None, client: None },
-        ],
+        drivers: vec![WorkerDriver {
+            name: "tcp".into(),
+            server: "bin/server-tcp".into(),
+            client: "bin/client-tcp".into(),
+        }],
         driver_port: 4433,
         worker_options: vec!["--sample-interval".into(), "50 ms".into()],
         step_limit: Duration::from_secs(3600),

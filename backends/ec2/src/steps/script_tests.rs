@@ -196,7 +196,7 @@ fn all_steps_succeed_and_bring_the_results_back() {
     let expected = format!(
         "worker client --listen 127.0.0.1:9000 --run 20261122-225500-1a2b --key-file {directory}/key --index 3 \
          --scenario {directory}/scenario/incast.json --port 4436 --out {directory}/out \
-         --driver tcp={directory}/bin/client-tcp --driver embedded --server 10.0.0.1:4433 --server 10.0.0.2:4434 \
+         --driver tcp={directory}/bin/client-tcp --server 10.0.0.1:4433 --server 10.0.0.2:4434 \
          --sample-interval 50_ms"
     );
     let given = fs::read_to_string(host.path("calls.worker")).unwrap();

@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const LIMITS_S: (u64, u64) = (30, 172_800);
 
 /// Hosts that a command may name by their ids.
-pub(super) const HOSTS_BY_ID_MAX: usize = 50;
+pub const HOSTS_BY_ID_MAX: usize = 50;
 
 /// What is sent.
 pub(super) struct Order<'a> {

@@ -117,7 +117,7 @@ impl Step {
 
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "deadline \"{}\" ({} s)", self.name, self.limit.as_secs())
+        write!(f, "the deadline '{}' passed after {} s", self.name, self.limit.as_secs_f64())
     }
 }
 

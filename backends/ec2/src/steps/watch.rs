@@ -277,7 +277,7 @@ impl<'a> Watch<'a> {
         if failures.is_empty() {
             return StepError::Deadline { deadline, hanging, hosts };
         }
-        let status = format!("not ended when {deadline} had passed");
+        let status = format!("not ended: {deadline}");
         let hanging =
             hanging.into_iter().map(|host| HostFailure { host, status: status.clone(), output: None });
         failures.extend(hanging);

@@ -216,7 +216,7 @@ async fn results_that_do_not_come_in_time_are_told_with_those_that_failed() {
     });
     let error = run_one(Step::UploadNetbenchRawData, &service, 3, 300).await.unwrap_err();
     let expected = "step upload_netbench_raw_data failed on 2 of 3 hosts\n  client-0 (i-1): Failed\n    AccessDenied\n  \
-                    client-1 (i-2): not ended when deadline \"step upload_netbench_raw_data\" (0 s) had passed";
+                    client-1 (i-2): not ended: the deadline 'step upload_netbench_raw_data' passed after 0.3 s";
     assert_eq!(error.to_string(), expected);
     let operations = service.operations();
     assert_eq!(operations.iter().filter(|name| *name == "CancelCommand").count(), 1);
@@ -338,8 +338,7 @@ async fn hosts_that_hang_are_named_with_the_deadline() {
         _ => Reply::json(json!({})),
     });
     let error = run(&service, 3, 300).await.unwrap_err();
-    let expected =
-        "deadline \"step place_worker\" (0 s) has passed for 2 of 3 hosts: client-0 (i-1), client-1 (i-2);";
+    let expected = "the deadline 'step place_worker' passed after 0.3 s for 2 of 3 hosts: client-0 (i-1), client-1 (i-2);";
     assert!(error.to_string().starts_with(expected), "{error}");
     assert_eq!(service.operations().last().unwrap(), "CancelCommand");
 }

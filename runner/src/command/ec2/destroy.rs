@@ -2,7 +2,7 @@
 //! `destroy` also goes by its journal.
 
 use super::account::{Session, interrupted};
-use super::options::AccountArgs;
+use super::options::{AccountArgs, TTL_MAX};
 use crate::command::CommandError;
 use clap::Args;
 use ec2::infrastructure::{self, InfrastructureError};
@@ -141,15 +141,12 @@ impl Collect {
     }
 }
 
-/// Longest time limit that hosts can have.
-const LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// Whether a run may be removed: its time limit has passed, or it was begun long ago. What has no tags, such as a key
 /// that is the last thing of a run, is as old as the run's name says.
 fn is_due(run: &str, found: &Found, now: Timestamp, older_than: Option<Duration>) -> bool {
     let time = |key: &str| found.tags.get(key).and_then(|time| time.parse::<Timestamp>().ok());
     let created = time(TAG_CREATED).or_else(|| begun_of(run));
-    let expires = time(TAG_EXPIRES).or_else(|| created?.checked_add(LIFE_MAX).ok());
+    let expires = time(TAG_EXPIRES).or_else(|| created?.checked_add(TTL_MAX).ok());
     let age = created.and_then(|created| Duration::try_from(now.duration_since(created)).ok());
     expires.is_some_and(|expires| expires <= now)
         || age.zip(older_than).is_some_and(|(age, limit)| age >= limit)

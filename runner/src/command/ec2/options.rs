@@ -162,9 +162,12 @@ impl From<PlacementArg> for Placement {
     }
 }
 
+/// Longest time limit that hosts can have.
+pub(super) const TTL_MAX: Duration = ec2::artifacts::LINK_LIFE_MAX;
+
 /// A life of ten minutes, which a launch alone may take, to seven days, which a link to a file lasts at most.
 fn parse_ttl(text: &str) -> Result<Duration, String> {
-    let range = Duration::from_secs(600)..=Duration::from_secs(7 * 24 * 3600);
+    let range = Duration::from_secs(600)..=TTL_MAX;
     let ttl = backends::durations::parse_limit(text)?;
     if range.contains(&ttl) { Ok(ttl) } else { Err("expected a duration from 10m to 7days".into()) }
 }

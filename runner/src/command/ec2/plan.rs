@@ -110,19 +110,22 @@ impl Ec2Run {
                 "--key-pair {name}: there is no such key pair in {region}"
             )));
         }
-        let control_cidrs = match self.allow_cidr.as_slice() {
-            [] => vec![format!(
-                "{}/32",
-                public_address::find().await.map_err(|error| CommandError::Input(error.to_string()))?
-            )],
-            given => each_once(given),
-        };
+        let control_cidrs = self.control_cidrs().await?;
         let (images, own_images) = self.images(session, plan).await?;
         let (key_pair, ssh_cidrs) = (self.key_pair.clone(), each_once(&self.ssh_cidr));
         let root = |image: &Image| Some((image.architecture, image.root.clone()?));
         let roots = images.values().filter_map(root).collect();
         let images = images.into_iter().map(|(architecture, image)| (architecture, image.id)).collect();
         Ok((Settings { images, roots, key_pair, control_cidrs, ssh_cidrs }, own_images))
+    }
+
+    /// From where the control port is to be reached.
+    pub(super) async fn control_cidrs(&self) -> Result<Vec<String>, CommandError> {
+        if !self.allow_cidr.is_empty() {
+            return Ok(each_once(&self.allow_cidr));
+        }
+        let address = public_address::find().await.map_err(|error| CommandError::Input(error.to_string()))?;
+        Ok(vec![format!("{address}/32")])
     }
 
     /// The image for each architecture, and for which of them the user chose it.

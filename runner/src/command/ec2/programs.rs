@@ -49,7 +49,7 @@ pub(super) struct Supplies {
 impl OnHosts {
     pub(super) fn new(names: &[DriverName], collector: Collector, scenario: &str) -> Self {
         let driver = |name: &DriverName| {
-            let [server, client] = Role::ALL.map(|role| Some(program_of(name, role)));
+            let [server, client] = Role::ALL.map(|role| program_of(name, role));
             WorkerDriver { name: name.to_string(), server, client }
         };
         Self {

@@ -19,7 +19,7 @@ use ec2::artifacts::Artifact;
 use ec2::cloud::{CloudHosts, CloudParts};
 use ec2::hosts::CloudHost;
 use ec2::journal::{self, Entry, Journal};
-use ec2::launch::{Launch, Settings, read_key};
+use ec2::launch::{Launch, Settings, open_control_port, read_key};
 use ec2::names::RunNames;
 use ec2::patience::out_of_patience;
 use ec2::plan::LaunchPlan;
@@ -99,6 +99,8 @@ impl Ec2Run {
         let (infrastructure, key) = session.runtime.block_on(async {
             let infrastructure = self.infrastructure(&session, &account.stack).await?;
             let key = read_key(&session.account, &names).await?;
+            let cidrs = self.control_cidrs().await?;
+            open_control_port(&session.account, &infrastructure, &names, &cidrs).await?;
             Ok::<_, CommandError>((infrastructure, key))
         })?;
         let plan = self.run_plan(directory, key, &drivers, (&file, scenario))?;

@@ -63,7 +63,6 @@ impl Parts {
             },
             plan: LaunchPlan {
                 kinds: vec![kind(Group::Server, Placement::Unspecified, "ab")],
-                architectures: [("c6i.large".to_owned(), Architecture::X86_64)].into(),
                 vcpus: 2,
                 spot,
                 ttl_s: 3600,
