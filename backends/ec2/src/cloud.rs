@@ -148,7 +148,8 @@ impl CloudHosts {
         let (names, region) = (&context.names, &account.region);
         let place = format!("s3://{}/{}", infrastructure.bucket, names.hosts_prefix());
         format!(
-            "what the hosts uploaded stays for {RUNS_KEPT_DAYS} days in {place}: `aws s3 cp --recursive {place} .              --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
+            "what the hosts uploaded stays for {RUNS_KEPT_DAYS} days in {place}: `aws s3 cp --recursive {place} . \
+             --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
             names.run()
         )
     }

@@ -1,6 +1,7 @@
 //! Hosts that do not do what they are told, and a bucket that does not take what they have.
 
 use crate::bench::{Bench, Running};
+use crate::cloud::refusal;
 use serde_json::{Value, json};
 
 /// The hosts of a group, as the cloud knows them.
@@ -95,4 +96,24 @@ fn a_bucket_that_refuses_results_is_named_and_the_figures_are_kept() {
     assert!(repetition["error"].as_str().is_some_and(|error| error.contains("its result file is missing")));
     assert_eq!(repetition["clients"][0]["exit_code"], 0, "{repetition:#}");
     assert!(bench.run_directory().join("report/index.html").exists());
+}
+
+/// The only copy is not removed with the run, and the user is told where it is.
+#[test]
+fn results_that_cannot_be_fetched_stay_until_the_run_is_destroyed() {
+    let bench = Bench::new();
+    let refusals = [1, 2, 3].map(|nth| refusal("s3:GetObject", nth, "not out of this bucket"));
+    bench.cloud.post("faults", &json!(refusals));
+    let stderr = bench.start_run("tiny", &[]).expect(3);
+    assert!(stderr.contains("not out of this bucket"), "{stderr}");
+    let told = format!("`runner ec2 destroy {} --region us-east-1` removes it", bench.run_id());
+    assert!(
+        stderr.contains("what the hosts uploaded stays for 14 days in s3://") && stderr.contains(&told),
+        "{stderr}"
+    );
+    let left = bench.cloud.left_of_runs();
+    assert!(left.iter().any(|thing| thing.contains("/hosts/client-0/results/")), "{left:?}");
+    assert!(left.iter().all(|thing| thing.starts_with("objects") && thing.contains("/hosts/")), "{left:?}");
+    bench.expect(0, &["ec2", "destroy", &bench.run_id()]);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Whatever takes longer hangs: on a quiet machine a run takes two seconds, and a fault some more.
 const HANG_LIMIT: Duration = Duration::from_secs(90);
 
+/// What a run says that has results in the bucket and nowhere else.
+const RESULTS_STAY: &str = "what the hosts uploaded stays for ";
+
 /// Between two looks at a process or at the cloud.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -141,10 +144,19 @@ impl Lane {
         Ok(ended)
     }
 
-    /// Who was to remove something and could not, or could not take a run over, says how it goes on.
+    /// Who was to remove something and could not, or could not take a run over, says how it goes on. So does who could
+    /// not fetch what the hosts uploaded, which stays then.
     fn clean_up_after(&self, case: &Case, stderr: &str) -> Result<(), String> {
         match (case.caller, self.run_directory()) {
-            (Caller::Run | Caller::Host, _) | (_, None) => Ok(()),
+            (_, None) => Ok(()),
+            (Caller::Run | Caller::Host, Some(directory)) => {
+                let left = self.bench.cloud.left_of_runs();
+                let is_told = stderr.contains(RESULTS_STAY) && stderr.contains(&destroys(&directory));
+                if is_told && left.iter().all(|thing| thing.contains("/hosts/")) {
+                    self.destroy(&directory)?;
+                }
+                Ok(())
+            }
             (Caller::Destroy | Caller::Resume, Some(directory)) => {
                 let is_told = case.caller == Caller::Destroy || stderr.contains(&destroys(&directory));
                 if !is_told && !self.bench.cloud.left_of_runs().is_empty() {
