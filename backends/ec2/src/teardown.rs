@@ -148,8 +148,8 @@ impl Teardown<'_> {
         // Hosts that stay let nothing go, so there is nothing to wait for.
         let limit = if hosts.is_ok() { LET_GO_LIMIT } else { Duration::ZERO };
         let (security, placement, volumes, files) = tokio::join!(
-            self.remove_all(Kind::SecurityGroup, limit),
-            self.remove_all(Kind::PlacementGroup, limit),
+            self.remove_all(GroupKind::SecurityGroup, limit),
+            self.remove_all(GroupKind::PlacementGroup, limit),
             self.remove_volumes(limit),
             // Hosts that end may still have uploaded something.
             self.remove_files(),
@@ -202,12 +202,12 @@ impl Teardown<'_> {
     }
 
     /// The ids of all groups that are to be removed: whatever cannot be found by its tags may be known.
-    async fn groups(&self, kind: Kind) -> Result<BTreeSet<String>, ApiError> {
+    async fn groups(&self, kind: GroupKind) -> Result<BTreeSet<String>, ApiError> {
         let run = Some(self.run_name());
         let tagged = async {
             match kind {
-                Kind::SecurityGroup => inventory::security_groups(self.account, run).await,
-                Kind::PlacementGroup => inventory::placement_groups(self.account, run).await,
+                GroupKind::SecurityGroup => inventory::security_groups(self.account, run).await,
+                GroupKind::PlacementGroup => inventory::placement_groups(self.account, run).await,
             }
         };
         let (tagged, known) = tokio::try_join!(tagged, self.known_groups(kind))?;
@@ -220,7 +220,7 @@ impl Teardown<'_> {
         Ok(ids)
     }
 
-    async fn remove_all(&self, kind: Kind, limit: Duration) -> Vec<String> {
+    async fn remove_all(&self, kind: GroupKind, limit: Duration) -> Vec<String> {
         match self.groups(kind).await {
             Ok(ids) => {
                 let removals = ids.iter().map(|id| self.remove(kind, id, limit));
@@ -231,16 +231,16 @@ impl Teardown<'_> {
     }
 
     /// Removes one thing; what still uses it may need a moment to let it go, `limit` at most.
-    async fn remove(&self, kind: Kind, id: &str, limit: Duration) -> Result<(), String> {
+    async fn remove(&self, kind: GroupKind, id: &str, limit: Duration) -> Result<(), String> {
         let mut pace = Pace::new(kind.deadline(), limit, self.account.poll_interval);
         let ec2 = &self.account.ec2;
         loop {
             let removed = match kind {
-                Kind::SecurityGroup => {
+                GroupKind::SecurityGroup => {
                     let request = ec2.delete_security_group().group_id(id);
                     call("DeleteSecurityGroup", id, request.send()).await.map(drop)
                 }
-                Kind::PlacementGroup => {
+                GroupKind::PlacementGroup => {
                     let request = ec2.delete_placement_group().group_name(id);
                     call("DeletePlacementGroup", id, request.send()).await.map(drop)
                 }
@@ -342,12 +342,12 @@ impl Teardown<'_> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum GroupKind {
     SecurityGroup,
     PlacementGroup,
 }
 
-impl Kind {
+impl GroupKind {
     fn deadline(self) -> &'static str {
         match self {
             Self::SecurityGroup => "security group unused",

@@ -119,11 +119,17 @@ pub fn inspect(path: &Path) -> Result<Program, Unfit> {
 }
 
 impl Program {
-    /// Whether it can run on hosts of `architecture` with a glibc of version `glibc_max`; errors name it by `path`.
+    /// Whether it can run on hosts of `architecture` with this version of glibc, if that is known; errors name it by
+    /// `path`.
     ///
     /// # Errors
     /// What does not fit, and what to do about it.
-    pub fn check(&self, path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
+    pub fn check(
+        &self,
+        path: &Path,
+        architecture: Architecture,
+        glibc: Option<(u16, u16)>,
+    ) -> Result<(), Unfit> {
         let path = path.to_owned();
         if self.architecture != architecture {
             let is = self.architecture.to_string();
@@ -136,8 +142,8 @@ impl Program {
             }
             Linkage::Dynamic { .. } | Linkage::Static => {}
         }
-        match self.glibc {
-            Some(needs) if needs > glibc_max => Err(Unfit::Glibc { path, needs, has: glibc_max }),
+        match self.glibc.zip(glibc) {
+            Some((needs, has)) if needs > has => Err(Unfit::Glibc { path, needs, has }),
             Some(_) | None => Ok(()),
         }
     }
@@ -245,8 +251,8 @@ mod tests {
         bytes
     }
 
-    fn check(path: &Path, architecture: Architecture, glibc_max: (u16, u16)) -> Result<(), Unfit> {
-        inspect(path)?.check(path, architecture, glibc_max)
+    fn check(path: &Path, architecture: Architecture, glibc: (u16, u16)) -> Result<(), Unfit> {
+        inspect(path)?.check(path, architecture, Some(glibc))
     }
 
     #[test]
@@ -259,6 +265,7 @@ mod tests {
         assert!(((2, 2)..(3, 0)).contains(&needs), "{needs:?}");
 
         check(&path, HERE, needs).unwrap();
+        program.check(&path, HERE, None).unwrap();
         let older = check(&path, HERE, (needs.0, needs.1 - 1)).unwrap_err();
         assert!(matches!(older, Unfit::Glibc { .. }), "{older}");
         let text =

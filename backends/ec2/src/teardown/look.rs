@@ -1,6 +1,6 @@
 //! What there is of a run, by its tags and by its journal: the same that a teardown removes.
 
-use super::{Kind, Teardown};
+use super::{GroupKind, Teardown};
 use crate::api::ApiError;
 use crate::inventory::{self, Found, Group};
 use crate::names::TAG_RUN;
@@ -14,8 +14,8 @@ impl Teardown<'_> {
         let (mut runs, instances, security_groups, placement_groups, report) = tokio::try_join!(
             inventory::find(self.account, Some(run), self.bucket),
             self.known_instances(&none),
-            self.known_groups(Kind::SecurityGroup),
-            self.known_groups(Kind::PlacementGroup),
+            self.known_groups(GroupKind::SecurityGroup),
+            self.known_groups(GroupKind::PlacementGroup),
             self.report(),
         )?;
         let mut found = runs.remove(run).unwrap_or_default();
@@ -49,18 +49,18 @@ impl Teardown<'_> {
     }
 
     /// The groups that the journal knows and that can be seen, whosever they are.
-    pub(super) async fn known_groups(&self, kind: Kind) -> Result<Vec<Group>, ApiError> {
+    pub(super) async fn known_groups(&self, kind: GroupKind) -> Result<Vec<Group>, ApiError> {
         let known = Vec::from_iter(self.known_ids(kind).iter().cloned());
         match kind {
-            Kind::SecurityGroup => inventory::security_groups_of(self.account, &known).await,
-            Kind::PlacementGroup => inventory::placement_groups_of(self.account, &known).await,
+            GroupKind::SecurityGroup => inventory::security_groups_of(self.account, &known).await,
+            GroupKind::PlacementGroup => inventory::placement_groups_of(self.account, &known).await,
         }
     }
 
-    pub(super) fn known_ids(&self, kind: Kind) -> &BTreeSet<String> {
+    pub(super) fn known_ids(&self, kind: GroupKind) -> &BTreeSet<String> {
         match kind {
-            Kind::SecurityGroup => &self.known.security_groups,
-            Kind::PlacementGroup => &self.known.placement_groups,
+            GroupKind::SecurityGroup => &self.known.security_groups,
+            GroupKind::PlacementGroup => &self.known.placement_groups,
         }
     }
 

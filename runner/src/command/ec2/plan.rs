@@ -172,10 +172,9 @@ fn each_once(blocks: &[String]) -> Vec<String> {
 }
 
 impl Planned {
-    /// The newest version of glibc that programs may ask for on hosts of `architecture`.
-    pub(super) fn glibc(&self, architecture: Architecture) -> (u16, u16) {
-        // An image of the user's may have any C library.
-        if self.own_images.contains(&architecture) { (u16::MAX, u16::MAX) } else { AL2023_GLIBC }
+    /// The version of glibc on hosts of `architecture`; an image of the user's may have any C library.
+    pub(super) fn glibc(&self, architecture: Architecture) -> Option<(u16, u16)> {
+        (!self.own_images.contains(&architecture)).then_some(AL2023_GLIBC)
     }
 
     /// Whether the caller may launch the hosts.

@@ -58,13 +58,13 @@ impl Ec2Run {
         let plan = self.run_plan(&directory, key_file::generate()?, &supplies.drivers, (&file, scenario))?;
         let options = json!({"account": account, "ec2": self});
         directory.write_plan("ec2", &plan, &options)?;
-        let files = Files { artifacts, supplies, on_hosts };
+        let files = HostFiles { artifacts, supplies, on_hosts };
         let patience = interrupts.patience().map_err(RunError::Signals)?;
         let bucket = &planned.infrastructure.bucket;
         let publication = Publication::begin(&session, bucket, &directory, &plan, patience.clone());
         let progress = Progress::new(&plan).observed_by(publication.observer());
         let part =
-            Part { plan: &plan, directory: &directory, progress: &progress, publication: &publication };
+            RunParts { plan: &plan, directory: &directory, progress: &progress, publication: &publication };
         let outcome = self.carry_out(session, planned, files, &part, interrupts, patience);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error));
         self.show(&directory, outcome, publication, verbose)
@@ -79,7 +79,7 @@ impl Ec2Run {
         beginning: Result<Beginning, RunError>,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
-        let left = Left::read(directory)?;
+        let left = LeftBehind::read(directory)?;
         let beginning = beginning.map_err(|error| {
             let (run, region) = (directory.run_id(), &left.region);
             CommandError::Input(format!(
@@ -161,14 +161,14 @@ impl Ec2Run {
         &self,
         session: Session,
         planned: Planned,
-        files: Files,
-        part: &Part<'_>,
+        files: HostFiles,
+        part: &RunParts<'_>,
         interrupts: Interrupts,
         patience: Patience,
     ) -> Result<Outcome, RunError> {
-        let Part { plan, directory, progress, .. } = *part;
+        let RunParts { plan, directory, progress, .. } = *part;
         let names = RunNames::new(plan.run.clone());
-        let Files { artifacts, supplies: Supplies { built, builds, .. }, on_hosts } = files;
+        let HostFiles { artifacts, supplies: Supplies { built, builds, .. }, on_hosts } = files;
         let context = self.context(&session, &planned.infrastructure.bucket, &names, plan, &on_hosts);
         let preparation = Preparation { artifacts, built, builds, context: context.clone(), ttl: self.ttl };
         let tags = self.tags(&session, &names, &planned.infrastructure.bucket);
@@ -243,14 +243,14 @@ fn collection_time(ttl: Duration) -> Duration {
 
 /// The run, and who is told of it.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+struct RunParts<'a> {
     plan: &'a Plan,
     directory: &'a RunDirectory,
     progress: &'a Progress,
     publication: &'a Publication,
 }
 
-impl Part<'_> {
+impl RunParts<'_> {
     /// Creates the hosts and has a worker listen on each.
     fn provision(
         &self,
@@ -289,12 +289,12 @@ impl Part<'_> {
 }
 
 /// What a process that died has left in the cloud.
-struct Left {
+struct LeftBehind {
     region: String,
     hosts: Vec<CloudHost>,
 }
 
-impl Left {
+impl LeftBehind {
     fn read(directory: &RunDirectory) -> Result<Self, CommandError> {
         let path = directory.path().display();
         let entries = journal::read(directory.path());
@@ -322,7 +322,7 @@ impl Left {
 }
 
 /// What the hosts get, and where they have it.
-struct Files {
+struct HostFiles {
     artifacts: Vec<Artifact>,
     supplies: Supplies,
     on_hosts: OnHosts,

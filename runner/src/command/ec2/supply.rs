@@ -12,8 +12,8 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Machine {
     pub(super) architecture: Architecture,
-    /// The version of their C library, major and minor.
-    pub(super) glibc: (u16, u16),
+    /// The version of their C library, major and minor, if it is known.
+    pub(super) glibc: Option<(u16, u16)>,
 }
 
 /// A local file that may be a program.
@@ -151,10 +151,10 @@ mod tests {
     /// What `supply` says, in short, for hosts, files, and whether there is a source.
     fn said(machines: &str, files: &str, has_source: bool) -> String {
         let machine = |name| match name {
-            "x86" => Machine { architecture: X86_64, glibc: (2, 34) },
+            "x86" => Machine { architecture: X86_64, glibc: Some((2, 34)) },
             // An image whose library nobody knows.
-            "x86-own-image" => Machine { architecture: X86_64, glibc: (u16::MAX, u16::MAX) },
-            _ => Machine { architecture: Arm64, glibc: (2, 34) },
+            "x86-own-image" => Machine { architecture: X86_64, glibc: None },
+            _ => Machine { architecture: Arm64, glibc: Some((2, 34)) },
         };
         let source = has_source.then(|| Source {
             package: "registry:p@1.0.0".parse().unwrap(),
