@@ -15,7 +15,6 @@ use aws_sdk_ec2::types::{
     InstanceType, MarketType, Placement, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
     VolumeType,
 };
-use std::time::Duration;
 
 /// Space on the root volume of a host, in GiB: the 8 of Amazon Linux do not hold the toolchain, the sources and the
 /// build of a driver beside what drivers record.
@@ -73,7 +72,7 @@ impl Order<'_> {
         let root = self.settings.roots.get(&kind.architecture).map(root_volume);
         let name = self.names.instance(kind.group.name());
         let tags = |resource| self.tags.of_host(resource, &name, kind.group);
-        let script = user_data::script(Duration::from_secs(self.plan.ttl_s), &self.tags.expires);
+        let script = user_data::script(self.plan.ttl, &self.tags.expires);
         let profile =
             IamInstanceProfileSpecification::builder().name(&self.infrastructure.instance_profile).build();
         let placement = Placement::builder()

@@ -112,8 +112,8 @@ pub struct LaunchPlan {
     pub vcpus: u32,
     /// Whether spare capacity is tried first.
     pub spot: bool,
-    /// How long the hosts may live at most, in seconds.
-    pub ttl_s: u64,
+    /// How long the hosts may live at most.
+    pub ttl: Duration,
 }
 
 impl LaunchPlan {
@@ -191,7 +191,7 @@ pub fn plan(request: &Request, account: &Account) -> Result<LaunchPlan, PlanErro
     {
         return Err(PlanError::Quota { vcpus: of_quota, quota });
     }
-    Ok(LaunchPlan { kinds, vcpus, spot: request.spot, ttl_s: request.ttl.as_secs() })
+    Ok(LaunchPlan { kinds, vcpus, spot: request.spot, ttl: request.ttl })
 }
 
 /// Whether a type counts towards the quota of standard instances; other families have quotas of their own

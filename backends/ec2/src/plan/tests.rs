@@ -37,7 +37,7 @@ fn hosts_of_one_kind_are_launched_together() {
     assert_eq!(kinds, [("server", &[0, 1, 2][..]), ("client", &[0, 1])]);
     assert_eq!(plan.kinds[0].zones.len(), 2, "any zone may be taken");
     assert_eq!(plan.kinds[1].zones, [Subnet { id: "subnet-b".into(), zone: "us-east-1b".into() }]);
-    assert_eq!((plan.hosts(), plan.vcpus, plan.ttl_s), (5, 80, 3600));
+    assert_eq!((plan.hosts(), plan.vcpus, plan.ttl), (5, 80, Duration::from_secs(3600)));
     assert_eq!(plan.kinds[0].describe(), "3 servers (m.big)");
     assert_eq!(plan.kind_of(Group::Client, 1), Some(&plan.kinds[1]));
     assert_eq!(plan.kind_of(Group::Client, 2), None);

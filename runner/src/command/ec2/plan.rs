@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::options::Ec2Run;
+use super::run::collection_time;
 use crate::command::CommandError;
 use backends::scenario::Scenario;
 use ec2::api::ApiError;
@@ -15,7 +16,6 @@ use ec2::{lookup, public_address};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// Stands in a dry run for the name of the run, which there is only once the run has a directory.
 const UNNAMED: &str = "planned";
@@ -189,7 +189,7 @@ impl Planned {
     /// The tags of the hosts, but for the name of the run.
     fn tags(&self, session: &Session) -> Tags {
         let now = Timestamp::now();
-        let ttl = Duration::from_secs(self.plan.ttl_s);
+        let ttl = self.plan.ttl;
         Tags {
             run: UNNAMED.to_owned(),
             owner: tags::value_of(&session.caller.arn),
@@ -226,8 +226,11 @@ impl Planned {
             "create a parameter with the key of the run, and files in {}",
             infrastructure.bucket
         );
-        let ttl = Duration::from_secs(plan.ttl_s);
-        let _ = writeln!(text, "every host ends by itself after {}", humantime::format_duration(ttl));
+        let ttl = plan.ttl;
+        let collection = humantime::format_duration(collection_time(ttl));
+        let ttl = humantime::format_duration(ttl);
+        let _ =
+            writeln!(text, "every host ends by itself after {ttl}, and repetitions {collection} before that");
         let steps = ec2::steps::Step::ALL.iter().filter(|step| step.reach() == ec2::steps::Reach::EveryHost);
         let steps: Vec<&str> = steps.map(|step| step.name()).collect();
         let _ = writeln!(text, "steps: {}", steps.join(", "));

@@ -237,7 +237,7 @@ impl Ec2Run {
 }
 
 /// What is left of the hosts' life, when no repetition goes on, for their results to be collected.
-fn collection_time(ttl: Duration) -> Duration {
+pub(super) fn collection_time(ttl: Duration) -> Duration {
     (ttl / 10).min(Duration::from_secs(600))
 }
 

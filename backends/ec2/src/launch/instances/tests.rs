@@ -65,7 +65,7 @@ impl Parts {
                 kinds: vec![kind(Group::Server, Placement::Unspecified, "ab")],
                 vcpus: 2,
                 spot,
-                ttl_s: 3600,
+                ttl: Duration::from_secs(3600),
             },
             settings: Settings {
                 images: [(Architecture::X86_64, text("ami-1"))].into(),
