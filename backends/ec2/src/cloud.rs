@@ -28,9 +28,10 @@ use tokio::runtime::Runtime;
 /// Files that could not be fetched of which each is told.
 const PROBLEMS_TOLD_MAX: usize = 10;
 
-const COLLECTING: &str = "what was measured is still collected; once more to give the hosts back without it";
+const COLLECTING: &str =
+    "still collecting what was measured; press Ctrl-C again to give the hosts back without it";
 
-const GIVING_BACK: &str = "the hosts are still given back; once more to wait for nothing";
+const GIVING_BACK: &str = "still giving the hosts back; press Ctrl-C again to stop waiting";
 
 /// What [`CloudHosts`] are made of.
 #[derive(Debug)]
@@ -148,7 +149,7 @@ impl CloudHosts {
         let (names, region) = (&context.names, &account.region);
         let place = format!("s3://{}/{}", infrastructure.bucket, names.hosts_prefix());
         format!(
-            "what the hosts uploaded stays for {RUNS_KEPT_DAYS} days in {place}: `aws s3 cp --recursive {place} . \
+            "what the hosts uploaded stays in {place} for {RUNS_KEPT_DAYS} days, if `setup` made the bucket: `aws s3 cp --recursive {place} . \
              --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
             names.run()
         )
@@ -329,11 +330,6 @@ impl Hosts for CloudHosts {
     fn leave(&mut self) {
         self.is_released = true;
         self.watcher = None;
-        let (run, region) = (self.names().run(), &self.parts.account.region);
-        tracing::warn!(
-            "the hosts stay as they are: `runner resume {run}` takes them over, `runner ec2 destroy {run} --region \
-             {region}` removes them; they end by themselves at their time limit"
-        );
     }
 
     fn release(&mut self) -> Vec<String> {
@@ -353,8 +349,10 @@ impl Hosts for CloudHosts {
         let left = parts.runtime.block_on(terminate(&teardown(parts, self.keep_results, &known)));
         let mut left = left.describe();
         left.extend(error);
-        let (run, region) = (parts.context.names.run(), &parts.account.region);
-        left.push(format!("`runner ec2 destroy {run} --region {region}` removes it"));
+        if !left.is_empty() {
+            let (run, region) = (parts.context.names.run(), &parts.account.region);
+            left.push(format!("`runner ec2 destroy {run} --region {region}` removes it"));
+        }
         left
     }
 }

@@ -45,6 +45,11 @@ impl Found {
         self.describe().is_empty()
     }
 
+    /// Whether files below this prefix are all that is left.
+    pub fn has_only(&self, prefix: &str) -> bool {
+        self.describe().len() == self.objects.len() && self.objects.iter().all(|key| key.starts_with(prefix))
+    }
+
     /// Each thing that is left, in words.
     pub fn describe(&self) -> Vec<String> {
         let instances = self.instances.iter().map(|(id, state)| format!("instance {id} ({state})"));

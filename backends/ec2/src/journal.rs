@@ -216,8 +216,8 @@ impl Known {
     }
 }
 
-/// The lines of a journal that can be read. One that was cut by a crash is left out: what it would have told was not
-/// done.
+/// The lines of a journal that can be read. One that was cut by a crash is left out: what it would have told is known
+/// from the intent before it, or was not done.
 ///
 /// # Errors
 /// If the file cannot be read.

@@ -9,12 +9,13 @@ use crate::steps::{self, Deadline, REACHABLE, ScriptContext, Step, StepError, St
 use crate::watch;
 use backends::hosts::LostHost;
 use russula_proto::{Group, Key};
-use std::pin::pin;
+use std::cell::Cell;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 
 /// For calls that create something to be answered, once the user does not want it any more.
-const ANSWERS: Deadline = Deadline { name: "answers to what was asked for", limit: Duration::from_secs(20) };
+const ANSWERS: Deadline = Deadline { name: "creations answered", limit: Duration::from_secs(20) };
 
 /// From the signing of links to the last download, if the hosts are slow: about what the steps in between may take.
 const LINKS_NEEDED: Duration = Duration::from_secs(1200);
@@ -91,18 +92,7 @@ pub async fn provision(
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<CloudHost>, ProvisionError> {
     let mut stop = pin!(stop);
-    let launched = {
-        let mut say = |what: &str| tell(News::Doing(what));
-        let mut creation = pin!(create(launch, key, preparation, &mut say));
-        tokio::select! {
-            launched = &mut creation => launched?,
-            () = &mut stop => {
-                // What is being created now would come after everything was given back.
-                answered(ANSWERS, "hosts", creation).await;
-                return Err(ProvisionError::Interrupted);
-            }
-        }
-    };
+    let launched = create(launch, key, preparation, tell, stop.as_mut()).await?;
     let mut upload = Upload::default();
     let ready = tokio::select! {
         ready = make_ready(launch, launched, preparation, &mut upload, tell) => ready,
@@ -112,13 +102,51 @@ pub async fn provision(
     ready
 }
 
+/// Creates the hosts and uploads what they share with other runs meanwhile. Files may be given up, and a launch under way
+/// may not: nobody would know what came of it.
+async fn create(
+    launch: &Launch<'_>,
+    key: &Key,
+    preparation: &Preparation,
+    tell: &mut dyn FnMut(News<'_>),
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Launched, ProvisionError> {
+    launch.journal.intend_objects(launch.names)?;
+    let bucket = &launch.infrastructure.bucket;
+    let mut upload =
+        pin!(artifacts::upload_shared(launch.account, bucket, launch.names, &preparation.artifacts));
+    let mut uploaded = None;
+    let (mut say, is_given_up) = (|what: &str| tell(News::Doing(what)), Cell::new(false));
+    let mut creation = pin!(launch.create(key, &is_given_up, &mut say));
+    let launched = loop {
+        tokio::select! {
+            launched = &mut creation => break launched?,
+            result = &mut upload, if uploaded.is_none() => uploaded = Some(result),
+            () = &mut stop => {
+                // What is being created now would come after everything was given back.
+                is_given_up.set(true);
+                answered(ANSWERS, "hosts", creation).await;
+                return Err(ProvisionError::Interrupted);
+            }
+        }
+    };
+    match uploaded {
+        Some(result) => result?,
+        None => tokio::select! {
+            result = upload => result?,
+            () = stop => return Err(ProvisionError::Interrupted),
+        },
+    }
+    Ok(launched)
+}
+
 /// Waits for the answer to a call that creates `what`, which nobody wants any more; says so when it does not come.
 /// Returns whether it came.
 async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
     let is_answered = tokio::time::timeout(deadline.limit, answer).await.is_ok();
     if !is_answered {
         tracing::warn!(
-            "{deadline}: {what} may come into being after everything was given back; look for them with \
+            "{deadline}: {what} may still appear after everything was given back; look for them with \
              `runner ec2 list`"
         );
     }
@@ -176,33 +204,6 @@ async fn make_ready(
         }
     }
     Ok(hosts)
-}
-
-/// Creates the hosts and uploads their files meanwhile. Files may be given up when the hosts cannot be had, and a
-/// creation may not when the files cannot: nobody would know what came of it.
-async fn create(
-    launch: &Launch<'_>,
-    key: &Key,
-    preparation: &Preparation,
-    say: &mut dyn FnMut(&str),
-) -> Result<Launched, ProvisionError> {
-    launch.journal.intend_objects(launch.names)?;
-    let bucket = &launch.infrastructure.bucket;
-    let mut upload =
-        pin!(artifacts::upload_shared(launch.account, bucket, launch.names, &preparation.artifacts));
-    let mut creation = pin!(launch.create(key, say));
-    tokio::select! {
-        launched = &mut creation => {
-            let launched = launched?;
-            upload.await?;
-            Ok(launched)
-        }
-        uploaded = &mut upload => {
-            let launched = creation.await?;
-            uploaded?;
-            Ok(launched)
-        }
-    }
 }
 
 async fn prepare(

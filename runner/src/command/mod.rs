@@ -87,7 +87,8 @@ Exit codes:
   130  interrupted
 
 Results go to stdout, progress and logs to stderr. NO_COLOR turns colours off.
-The first Ctrl-C ends the run in order and keeps what was collected; the second kills what is left and says so.";
+The first Ctrl-C ends the run in order: what was measured is collected. The second one, while drivers run, kills them and
+says what is left; later it skips what is under way, be it the collection or the wait for hosts to end.";
 
 /// The `main` of the orchestrator.
 pub fn main(args: Vec<OsString>) -> ExitCode {

@@ -5,7 +5,7 @@ use backends::key_file::KeyError;
 #[cfg(target_os = "linux")]
 use backends::local::LocalError;
 #[cfg(feature = "ec2")]
-use ec2::{launch::LaunchError, provision::ProvisionError, steps::StepError};
+use ec2::{build::BuildError, launch::LaunchError, provision::ProvisionError, steps::StepError};
 use std::io;
 use std::path::PathBuf;
 
@@ -89,6 +89,7 @@ impl RunError {
             Self::Cloud(error) => match error {
                 ProvisionError::Interrupted => exit::INTERRUPTED,
                 ProvisionError::Launch(LaunchError::Deadline { .. })
+                | ProvisionError::Build(BuildError::Step(StepError::Deadline { .. }))
                 | ProvisionError::Step(StepError::Deadline { .. } | StepError::Unreachable { .. }) => {
                     exit::DEADLINE
                 }

@@ -204,6 +204,10 @@ impl<'a> Execution<'a> {
                 None => self.progress.refresh(turn, driver, &what),
             }
         }
+        if left.is_none() {
+            // That of one that was taken over contains the time in which nobody drove it.
+            self.longest_repetition = self.longest_repetition.max(started.elapsed());
+        }
         self.sum_up(turn, started.elapsed());
         Ok(())
     }
@@ -280,11 +284,11 @@ impl<'a> Execution<'a> {
                 }
             }
             Token(_) => {
-                let has_ended_by_itself = self.time_left().is_some_and(|left| left.is_zero());
+                let is_near_its_end = self.time_left().is_some_and(|left| left.is_zero());
                 for mut lost in self.hosts.lost() {
                     self.host_lost = true;
-                    if has_ended_by_itself {
-                        lost.reason.push_str(": its time limit (--ttl) has passed");
+                    if is_near_its_end {
+                        lost.reason.push_str(", near its time limit (--ttl)");
                     }
                     let group = if lost.group == Group::Server { self.groups.0 } else { self.groups.1 };
                     self.coordinators.with(group, |coordinator, now| {

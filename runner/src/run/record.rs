@@ -97,7 +97,7 @@ impl Record {
             }
             summary.error.get_or_insert(error.to_string());
         }
-        Outcome { summary: self.summary, is_written, exit_code }
+        Outcome { summary: self.summary, is_written, exit_code, is_superseded: false }
     }
 
     /// A run goes on without: the summary at its end is the one that must be there.

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub is_written: bool,
     /// See `runner --help`.
     pub exit_code: u8,
+    /// Whether another orchestrator drives the run now: what there is of it outside of the run directory is its.
+    pub is_superseded: bool,
 }
 
 /// Where a run begins.
@@ -42,7 +44,6 @@ pub fn run(
     interrupts: Interrupts,
     beginning: Beginning,
 ) -> Result<Outcome, RunError> {
-    let patience = interrupts.patience().map_err(RunError::Signals)?;
     let is_taken_over = matches!(beginning, Beginning::Again(_));
     let (state, record) = match beginning {
         Beginning::New => (RunState::new(clock::session()), Record::begin(plan, directory)),
@@ -52,11 +53,12 @@ pub fn run(
         }
     };
     let (first, left) = (state.done + 1, state.under_way.clone());
+    let patience = interrupts.patience().map_err(RunError::Signals);
     let begun = Journal::begin(directory, state)
         .and_then(|journal| Execution::begin(plan, &mut *hosts, record, journal, progress, interrupts))
-        .and_then(|execution| directory.write_state("running").map(|()| execution));
-    let mut execution = match begun {
-        Ok(execution) => execution,
+        .and_then(|execution| directory.write_state("running").and(Ok((execution, patience?))));
+    let (mut execution, patience) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
             if is_taken_over {
                 hosts.leave();
@@ -92,7 +94,7 @@ pub fn run(
         ending.worse(taken_back);
     }
     progress.clear();
-    Ok(record.finish(ending, directory, progress))
+    Ok(Outcome { is_superseded, ..record.finish(ending, directory, progress) })
 }
 
 /// Brings the results here, and gives the hosts back. Says what became of that, and what is left.

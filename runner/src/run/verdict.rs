@@ -24,7 +24,7 @@ impl Verdict {
 
     /// Hosts that end by themselves are about to.
     pub(super) fn out_of_time() -> Self {
-        let error = "the hosts' time limit (--ttl) leaves no time for more: what there is was collected";
+        let error = "the hosts' time limit (--ttl) leaves no time for more repetitions";
         Self { status: Status::Failed, exit_code: exit::DEADLINE, error: Some(error.to_owned()) }
     }
 

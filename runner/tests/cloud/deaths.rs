@@ -113,7 +113,7 @@ fn one_interrupt_at_the_end_keeps_the_results_and_two_do_not_wait_for_them() {
         for number in 1..=signals {
             signal(&running, Signal::INT);
             if number == 1 {
-                running.wait_for("what was measured is still collected");
+                running.wait_for("still collecting what was measured");
             }
         }
         running.expect(code);

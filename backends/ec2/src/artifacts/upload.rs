@@ -93,8 +93,8 @@ pub(crate) async fn put(account: &Account, bucket: &str, put: Put<'_>) -> Result
     call("PutObject", &format!("s3://{bucket}/{}", put.key), request.send()).await.map(drop)
 }
 
-/// Uploads those of `artifacts` that runs share and that `bucket` does not have. Bytes that differ from the digest, because the file has
-/// changed since, are refused by the service.
+/// Uploads those of `artifacts` that runs share and that `bucket` does not have. Bytes that differ from the digest,
+/// because the file has changed since, are refused by the service.
 ///
 /// # Errors
 /// The first that fails; what is still under way is given up.
@@ -183,16 +183,7 @@ pub async fn read_text(
 /// # Errors
 /// If the service refuses.
 pub async fn age(account: &Account, bucket: &str, key: &str) -> Result<Option<Duration>, ArtifactError> {
-    let head = account.s3.head_object().bucket(bucket).key(key);
-    match call("HeadObject", &format!("s3://{bucket}/{key}"), head.send()).await {
-        Ok(there) => {
-            let since_s = there.last_modified().map_or(0, |at| at.secs());
-            let age_s = seconds_since_1970().saturating_sub(since_s);
-            Ok(Some(Duration::from_secs(u64::try_from(age_s).unwrap_or_default())))
-        }
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(head(account, bucket, key).await?.map(|(age, _)| age))
 }
 
 /// Whether an object is there, is whole, and will be there for a while.
@@ -202,15 +193,25 @@ async fn has_fresh(
     key: &str,
     length_bytes: u64,
 ) -> Result<bool, ArtifactError> {
+    let there = head(account, bucket, key).await?;
+    Ok(there.is_some_and(|(age, length)| length == Some(length_bytes) && age < FRESH))
+}
+
+/// The age of an object, and its length in bytes; `None` if it is not there.
+async fn head(
+    account: &Account,
+    bucket: &str,
+    key: &str,
+) -> Result<Option<(Duration, Option<u64>)>, ArtifactError> {
     let head = account.s3.head_object().bucket(bucket).key(key);
     match call("HeadObject", &format!("s3://{bucket}/{key}"), head.send()).await {
         Ok(there) => {
             let since_s = there.last_modified().map_or(0, |at| at.secs());
-            let length = there.content_length().and_then(|length| u64::try_from(length).ok());
-            let is_fresh = seconds_since_1970().saturating_sub(since_s) < FRESH.as_secs().cast_signed();
-            Ok(length == Some(length_bytes) && is_fresh)
+            let age_s = u64::try_from(seconds_since_1970().saturating_sub(since_s)).unwrap_or_default();
+            let length_bytes = there.content_length().and_then(|length| u64::try_from(length).ok());
+            Ok(Some((Duration::from_secs(age_s), length_bytes)))
         }
-        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

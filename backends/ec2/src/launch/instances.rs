@@ -9,6 +9,7 @@ use crate::journal::ResourceKind;
 use crate::plan::{Kind, Placement};
 use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use russula_proto::Group;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -45,9 +46,13 @@ impl Launch<'_> {
         nth: usize,
         kind: &Kind,
         security_group: &str,
+        is_given_up: &Cell<bool>,
     ) -> Result<Vec<LaunchedHost>, LaunchError> {
         let mut tried = Vec::new();
         for attempt in attempts(self.plan, kind) {
+            if is_given_up.get() {
+                return Err(LaunchError::GivenUp { what: kind.describe() });
+            }
             match self.attempt(nth, kind, &attempt, security_group).await {
                 Ok(launched) => return Ok(launched),
                 Err(LaunchError::Api(error)) if attempt.is_worth_another(&error) => {

@@ -16,6 +16,7 @@ use crate::names::RunNames;
 use crate::plan::{Architecture, Kind, LaunchPlan};
 use crate::tags::Tags;
 use russula_proto::Key;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -85,6 +86,12 @@ pub enum LaunchError {
         /// Each attempt with its answer.
         tried: Vec<String>,
     },
+    /// Nobody wants them any more.
+    #[error("given up before {what} was launched")]
+    GivenUp {
+        /// What was to be launched.
+        what: String,
+    },
     /// A host came to nothing before it was used.
     #[error("the {group} {instance} is {state} instead of running: {reason}")]
     Died {
@@ -129,21 +136,26 @@ async fn once_seen<T>(account: &Account, call: impl AsyncFn() -> Result<T, ApiEr
 }
 
 impl Launch<'_> {
-    /// Creates everything; `say` is told what is done.
+    /// Creates everything, or what is under way when it `is_given_up`; `say` is told what is done.
     ///
     /// Whatever it returns, every call has had its answer, and what was created is found by its tags. Who drops it
     /// before knows neither.
     ///
     /// # Errors
     /// The first thing that went wrong.
-    pub async fn create(&self, key: &Key, say: &mut dyn FnMut(&str)) -> Result<Launched, LaunchError> {
+    pub async fn create(
+        &self,
+        key: &Key,
+        is_given_up: &Cell<bool>,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Launched, LaunchError> {
         say("creating the security group and the key parameter");
         let (group, key) = tokio::join!(self.create_security_group(), self.put_key(key));
         let (group, ()) = (group?, key?);
         let mut launches = Vec::new();
-        for (nth, kind) in self.plan.kinds.iter().enumerate() {
+        for (nth, kind) in self.plan.kinds.iter().enumerate().filter(|_| !is_given_up.get()) {
             say(&format!("launching {}", kind.describe()));
-            launches.push(self.launch_kind(nth, kind, &group));
+            launches.push(self.launch_kind(nth, kind, &group, is_given_up));
         }
         let launched = instances::all_of(launches).await?;
         if let Some(warning) = instances::apart(&self.plan.kinds, &launched) {

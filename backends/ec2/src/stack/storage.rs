@@ -3,7 +3,7 @@
 use super::resource::{Resource, attribute, reference};
 use serde_json::{Value, json};
 
-/// For what only the run itself and its `resume` need.
+/// For what a run and its `resume` need, for programs that later runs may use, and for results that were not fetched.
 pub(crate) const RUNS_KEPT_DAYS: u32 = 14;
 
 /// For copies of reports, which are linked from elsewhere.

@@ -44,8 +44,8 @@ pub enum StepError {
     },
     /// Hosts could not be reached in time.
     #[error(
-        "{deadline} for {} of {hosts} hosts: {}; do the instance profile (with \
-         the rights of an SSM agent), the image (with the SSM agent) and the subnet (with a way to the internet) fit?",
+        "{deadline} for {} of {hosts} hosts: {}; check the instance profile (the \
+         rights of an SSM agent), the image (the agent itself) and the subnet (a way to the internet)",
         .missing.len(), names(.missing)
     )]
     Unreachable {

@@ -75,7 +75,7 @@ const FACTS: &str = include_str!("facts.sh");
 /// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again, except by
 /// [`Step::UploadNetbenchRawData`], which uploads what came since and goes on without what its disk does not take.
 ///
-/// [`Step::BuildDriver`] has a script of its own for each host, which is that of [`build_script`]; this one builds
+/// [`Step::BuildDriver`] has a script of its own for each host, which is that of `build_script`; this one builds
 /// nothing.
 pub fn script(step: Step, context: &ScriptContext) -> String {
     script_with(step, context, LISTEN_LIMIT_S)

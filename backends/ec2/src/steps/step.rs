@@ -32,7 +32,8 @@ pub enum Reach {
     OneHostOfAKind,
 }
 
-/// How long something may take, under a name that the user sees. It is told as `deadline "<name>" (<limit> s)`.
+/// How long something may take, under a name that the user sees. It is told as `the deadline '<name>'
+/// passed after <limit> s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// Its name.

@@ -4,6 +4,7 @@
 use super::account::{Session, interrupted};
 use super::options::{AccountArgs, TTL_MAX};
 use crate::command::CommandError;
+use crate::exit;
 use clap::Args;
 use ec2::infrastructure::{self, InfrastructureError};
 use ec2::inventory::{self, Found};
@@ -17,9 +18,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The exit code when something is left.
-const LEFT: u8 = 3;
 
 /// Options of `runner ec2 destroy`.
 #[derive(Debug, Args)]
@@ -128,13 +126,18 @@ impl Collect {
                 // Anybody who may tag or upload has chosen the name.
                 let name = run.escape_debug();
                 let _ = writeln!(std::io::stderr(), "{name}: not the name of a run; remove it by hand");
-                code = ExitCode::from(LEFT);
+                code = ExitCode::from(exit::INFRASTRUCTURE);
                 continue;
             };
+            if found.has_only(&RunNames::new(run.clone()).hosts_prefix()) {
+                let what = "results that could not be fetched, which expire in the bucket";
+                let _ = writeln!(std::io::stderr(), "{run}: {what}; `runner ec2 destroy {run}` removes them");
+                continue;
+            }
             // Copies of reports outlive their runs; the bucket lets them expire.
             let condemned = Condemned { run, known: Known::default(), with_report: false, errors: vec![] };
             if destroy(session, &bucket, condemned).await != ExitCode::SUCCESS {
-                code = ExitCode::from(LEFT);
+                code = ExitCode::from(exit::INFRASTRUCTURE);
             }
         }
         Ok(code)
@@ -238,7 +241,7 @@ async fn destroy(session: &Session, bucket: &Bucket, condemned: Condemned) -> Ex
     for what in left.describe() {
         let _ = writeln!(stderr, "left: {what}");
     }
-    ExitCode::from(LEFT)
+    ExitCode::from(exit::INFRASTRUCTURE)
 }
 
 #[cfg(test)]

@@ -49,12 +49,12 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "FILE")]
     pub(super) worker: Vec<PathBuf>,
 
-    /// What the worker is built from, on one host for all of its kind, if no file fits: git:URL@REVISION
+    /// What the worker is built from, on one host for all of its kind, if no file fits: git:URL@COMMIT
     #[arg(long, value_name = "SOURCE", value_parser = parse_worker_source)]
     pub(super) worker_source: Option<Package>,
 
     /// What a driver is built from, on one host for all of its kind: registry:PACKAGE@VERSION or
-    /// git:URL@REVISION#PACKAGE; repeat it for another one [default: local files; where none fits, netbench's own
+    /// git:URL@COMMIT#PACKAGE; repeat it for another one [default: local files; where none fits, netbench's own
     /// drivers come from the registry]
     #[arg(long, value_name = "NAME=SOURCE")]
     pub(super) driver_source: Vec<DriverSource>,
@@ -176,7 +176,7 @@ fn parse_ttl(text: &str) -> Result<Duration, String> {
 fn parse_worker_source(text: &str) -> Result<Package, String> {
     if !text.starts_with("git:") || text.contains('#') {
         return Err(
-            "expected git:URL@REVISION, a repository of this program and the full hash of a commit".into()
+            "expected git:URL@COMMIT, a repository of this program and the full hash of a commit".into()
         );
     }
     format!("{text}#runner").parse().map_err(|error: BadPackage| error.to_string())
@@ -213,7 +213,7 @@ mod tests {
         let package = parse_worker_source(&format!("git:https://h/a@{commit}")).unwrap();
         assert_eq!(package.to_string(), format!("git:https://h/a@{commit}#runner"));
         for (wrong, expected) in [
-            ("registry:runner@1.0.0", "expected git:URL@REVISION"),
+            ("registry:runner@1.0.0", "expected git:URL@COMMIT"),
             ("git:https://h/a@main", "is not pinned"),
             ("git:https://h/a", "is no source"),
         ] {

@@ -230,7 +230,7 @@ impl Planned {
         let collection = humantime::format_duration(collection_time(ttl));
         let ttl = humantime::format_duration(ttl);
         let _ =
-            writeln!(text, "every host ends by itself after {ttl}, and repetitions {collection} before that");
+            writeln!(text, "every host ends by itself after {ttl}; repetitions end {collection} before that");
         let steps = ec2::steps::Step::ALL.iter().filter(|step| step.reach() == ec2::steps::Reach::EveryHost);
         let steps: Vec<&str> = steps.map(|step| step.name()).collect();
         let _ = writeln!(text, "steps: {}", steps.join(", "));

@@ -157,6 +157,9 @@ impl Ec2Run {
             Ok(outcome) => {
                 let shown = self.run.show(directory, &outcome, verbose);
                 let summary = outcome.summary;
+                if outcome.is_superseded {
+                    return shown;
+                }
                 publication.end(directory.path(), summary.status, summary.error);
                 shown
             }

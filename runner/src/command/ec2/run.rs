@@ -124,6 +124,13 @@ impl Ec2Run {
         });
         let outcome =
             run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning);
+        if outcome.is_err() {
+            let (run, region) = (directory.run_id(), &left.region);
+            progress.message(&format!(
+                "The hosts stay as they are: `runner resume {run}` takes them over, `runner ec2 destroy {run} \
+                 --region {region}` removes them."
+            ));
+        }
         // Whatever became of the run, they are given back before anything is shown.
         drop(hosts);
         self.show(directory, outcome, publication, verbose)

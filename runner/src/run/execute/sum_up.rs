@@ -85,8 +85,6 @@ impl Execution<'_> {
 
     /// The repetition is in the summary from now on, and the run no better than it.
     fn keep(&mut self, turn: Turn, summary: RepetitionSummary, verdict: Verdict) {
-        let duration = Duration::try_from_secs_f64(summary.duration_s).unwrap_or_default();
-        self.longest_repetition = self.longest_repetition.max(duration);
         self.directory.event(json!({"event": "over", "status": summary.status, "error": summary.error}));
         self.last_error = verdict.error;
         self.verdict.worse(Verdict { error: None, ..verdict });

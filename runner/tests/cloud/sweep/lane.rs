@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const HANG_LIMIT: Duration = Duration::from_secs(90);
 
 /// What a run says that has results in the bucket and nowhere else.
-const RESULTS_STAY: &str = "what the hosts uploaded stays for ";
+const RESULTS_STAY: &str = "what the hosts uploaded stays in s3://";
 
 /// Between two looks at a process or at the cloud.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -133,7 +133,7 @@ impl Lane {
         if end.stderr.contains("panicked") {
             return Err(format!("it panics: {}", end.stderr));
         }
-        let ended = if self.fault()["struck"] == json!(0) {
+        let ended = if self.fault()["struck"] == json!(0) && end.code == Some(0) {
             Ended::NotReached
         } else {
             case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))?
@@ -175,10 +175,13 @@ impl Lane {
         let moment = if case.fault == Fault::Interrupt { "struck" } else { "carried_out" };
         while self.fault()[moment] == json!(0) {
             if let Some(status) = child.try_wait().expect("a child") {
-                if status.code() != Some(0) {
-                    self.clean_up_after(case, &self.stderr())?;
-                }
-                return Ok(Ended::NotReached);
+                let code = status.code();
+                return match code {
+                    Some(0) => Ok(Ended::NotReached),
+                    Some(_) | None => {
+                        Err(format!("it ends with {code:?} before the call: {}", self.stderr()))
+                    }
+                };
             }
             if begun.elapsed() > HANG_LIMIT {
                 let _ = child.kill();
@@ -210,9 +213,13 @@ impl Lane {
         }
         // Nobody watches for signals before there is something to give back.
         let Some(directory) = self.run_directory() else { return Ok(Ended::BeforeAnything) };
-        let is_before_anything = end.code.is_none() && case.caller != Caller::Run;
-        if is_before_anything || end.stderr.contains(&destroys(&directory)) {
-            // It struck when everything was being given back, and the user had no patience.
+        // A verb that only removes something ends at once, and so does one that has not taken the run over yet.
+        let ends_at_once = match case.caller {
+            Caller::Run | Caller::Host => false,
+            Caller::Destroy => end.stderr.contains(&destroys(&directory)) || end.code.is_none(),
+            Caller::Resume => end.code.is_none(),
+        };
+        if ends_at_once {
             return self.destroy(&directory).map(|_| Ended::Interrupted);
         }
         case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))

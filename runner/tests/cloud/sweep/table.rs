@@ -36,6 +36,11 @@ impl Table {
         }
     }
 
+    /// How many have ended so.
+    pub(super) fn count(&self, ended: Ended) -> u64 {
+        self.operations.values().filter_map(|counts| counts.get(&ended)).sum()
+    }
+
     /// The cases that did not end as they should.
     pub(super) fn failed(&self) -> &[String] {
         &self.failed

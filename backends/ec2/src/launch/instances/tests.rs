@@ -80,10 +80,18 @@ impl Parts {
     }
 
     async fn launch(&self, service: &FakeService) -> Result<Vec<LaunchedHost>, LaunchError> {
+        self.launch_unless(service, &Cell::new(false)).await
+    }
+
+    async fn launch_unless(
+        &self,
+        service: &FakeService,
+        is_given_up: &Cell<bool>,
+    ) -> Result<Vec<LaunchedHost>, LaunchError> {
         let Self { infrastructure, names, tags, plan, settings, journal, _directory } = self;
         let account = &service.account();
         let launch = Launch { account, infrastructure, names, tags, plan, settings, journal };
-        launch.launch_kind(0, &plan.kinds[0], "sg-1").await
+        launch.launch_kind(0, &plan.kinds[0], "sg-1", is_given_up).await
     }
 }
 
@@ -108,6 +116,14 @@ fn asked(service: &FakeService) -> Vec<Vec<String>> {
     let requests = service.requests().into_iter();
     let text = requests.map(|request| String::from_utf8(request.body).unwrap());
     text.map(|text| text.split('&').map(|pair| pair.replace("%2F", "/")).collect()).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_launched_for_who_has_given_up() {
+    let service = service(&[]);
+    let error = Parts::new(true, 8).launch_unless(&service, &Cell::new(true)).await.unwrap_err();
+    assert_eq!(error.to_string(), "given up before 1 server (c6i.large) was launched");
+    assert!(asked(&service).is_empty(), "nothing is asked for");
 }
 
 #[tokio::test]
