@@ -15,6 +15,7 @@ use backends::hosts::Hosts;
 use backends::key_file;
 use backends::scenario::Scenario;
 use backends::signals::Patience;
+use ec2::api::Cause;
 use ec2::artifacts::Artifact;
 use ec2::cloud::{CloudHosts, CloudParts};
 use ec2::hosts::CloudHost;
@@ -80,13 +81,30 @@ impl Ec2Run {
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
         let left = LeftBehind::read(directory)?;
-        let beginning = beginning.map_err(|error| {
-            let (run, region) = (directory.run_id(), &left.region);
-            CommandError::Input(format!(
-                "{error}; `runner ec2 destroy {run} --region {region}` removes what there is of it"
-            ))
-        })?;
-        let account = AccountArgs { region: Some(left.region.clone()), ..account.clone() };
+        let region = left.region.clone();
+        let taken_over = self.take_over(account, directory, (file, scenario), beginning, left);
+        if !matches!(taken_over, Ok((Ok(_), _))) {
+            let run = directory.run_id();
+            let _ = writeln!(
+                std::io::stderr(),
+                "what there is of the run stays as it is; `runner ec2 destroy {run} --region {region}` removes it"
+            );
+        }
+        let (outcome, publication) = taken_over?;
+        self.show(directory, outcome, publication, verbose)
+    }
+
+    /// Has the hosts that are `left` go on. If that cannot begin, nothing of the run has changed.
+    fn take_over(
+        &self,
+        account: &AccountArgs,
+        directory: &RunDirectory,
+        (file, scenario): (PathBuf, Scenario),
+        beginning: Result<Beginning, RunError>,
+        left: LeftBehind,
+    ) -> Result<(Result<Outcome, RunError>, Publication), CommandError> {
+        let beginning = beginning?;
+        let account = AccountArgs { region: Some(left.region), ..account.clone() };
         let session = Session::open(&account)?;
         let names = RunNames::new(directory.run_id().clone());
         let on_hosts = self.on_hosts(scenario.name())?;
@@ -98,7 +116,11 @@ impl Ec2Run {
         let drivers: Vec<PlannedDriver> = self.run.driver_names()?.iter().map(driver).collect();
         let (infrastructure, key) = session.runtime.block_on(async {
             let infrastructure = self.infrastructure(&session, &account.stack).await?;
-            let key = read_key(&session.account, &names).await?;
+            let key = read_key(&session.account, &names).await.map_err(|error| {
+                let is_gone = error.cause == Cause::NotFound;
+                let gone = || CommandError::Input(format!("the run is being given back already: {error}"));
+                if is_gone { gone() } else { error.into() }
+            })?;
             let cidrs = self.control_cidrs().await?;
             open_control_port(&session.account, &infrastructure, &names, &cidrs).await?;
             Ok::<_, CommandError>((infrastructure, key))
@@ -124,16 +146,9 @@ impl Ec2Run {
         });
         let outcome =
             run::run(&plan, &mut hosts as &mut dyn Hosts, directory, &progress, interrupts, beginning);
-        if outcome.is_err() {
-            let (run, region) = (directory.run_id(), &left.region);
-            progress.message(&format!(
-                "The hosts stay as they are: `runner resume {run}` takes them over, `runner ec2 destroy {run} \
-                 --region {region}` removes them."
-            ));
-        }
         // Whatever became of the run, they are given back before anything is shown.
         drop(hosts);
-        self.show(directory, outcome, publication, verbose)
+        Ok((outcome, publication))
     }
 
     fn run_plan(
