@@ -15,7 +15,7 @@ mod case;
 mod lane;
 mod table;
 
-use case::{Caller, Case, Ended, Fault};
+use case::{Caller, Case, Fault};
 use lane::{Lane, Site};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -51,12 +51,11 @@ fn a_fault_at_a_few_calls_leaves_nothing_and_is_named() {
         seed = scrambled(seed);
         cases.push(all[usize::try_from(seed % all.len() as u64).expect("below a length")].clone());
     }
-    // Every one of them is there for what happens at its call.
-    assert_eq!(
-        try_all(&cases, lane).count(Ended::NotReached),
-        0,
-        "the calls of a run have other numbers now"
-    );
+    let table = try_all(&cases, lane);
+    // Polls are made as often as it takes, and may be one fewer; each of these is there for what happens at its call.
+    let is_always = |case: &&String| ALWAYS.contains(&case.as_str());
+    let missed: Vec<&String> = table.not_reached().iter().filter(is_always).collect();
+    assert_eq!(missed, [""; 0], "the calls of a run have other numbers now");
 }
 
 #[test]

@@ -199,7 +199,7 @@ impl Lane {
         self.bench.cloud.post("faults", &json!([]));
         match self.run_directory() {
             None => Ok(Ended::BeforeAnything),
-            Some(directory) if case.fault == Fault::KillResume => self.resume(&directory),
+            Some(directory) if case.fault == Fault::KillResume => self.resume(case, &directory),
             Some(directory) => self.destroy(&directory),
         }
     }
@@ -235,12 +235,16 @@ impl Lane {
         }
     }
 
-    fn resume(&self, directory: &Path) -> Result<Ended, String> {
+    fn resume(&self, case: &Case, directory: &Path) -> Result<Ended, String> {
         let path = directory.to_str().expect("a path of text");
         let end = self.to_the_end(self.bench.command(&["resume", path]));
         match end.code {
             Some(0) => Ok(Ended::Resumed),
             Some(2) if end.stderr.contains(&destroys(directory)) => self.destroy(directory),
+            // Somebody had begun to destroy it: hosts that are gone are named, and the others given back.
+            Some(3) if case.caller == Caller::Destroy && end.stderr.contains(" is lost: ") => {
+                Ok(Ended::Named)
+            }
             // Its hosts were given back, and it was about to copy its report.
             Some(2) if end.stderr.contains("is over already") => Ok(Ended::OverAlready),
             code => Err(format!("resume ends with {code:?}: {}", end.stderr)),

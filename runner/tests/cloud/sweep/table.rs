@@ -9,6 +9,7 @@ use std::fmt;
 pub(super) struct Table {
     operations: BTreeMap<String, BTreeMap<Ended, u64>>,
     failed: Vec<String>,
+    not_reached: Vec<String>,
 }
 
 const COLUMNS: [(&str, Ended); 8] = [
@@ -31,14 +32,19 @@ impl Table {
     pub(super) fn add(&mut self, case: &Case, result: &Result<Ended, String>) {
         let operation = self.operations.entry(label(case.caller, &case.operation)).or_default();
         match result {
-            Ok(ended) => *operation.entry(*ended).or_default() += 1,
+            Ok(ended) => {
+                *operation.entry(*ended).or_default() += 1;
+                if *ended == Ended::NotReached {
+                    self.not_reached.push(case.to_string());
+                }
+            }
             Err(_) => self.failed.push(case.to_string()),
         }
     }
 
-    /// How many have ended so.
-    pub(super) fn count(&self, ended: Ended) -> u64 {
-        self.operations.values().filter_map(|counts| counts.get(&ended)).sum()
+    /// The cases whose call was not made.
+    pub(super) fn not_reached(&self) -> &[String] {
+        &self.not_reached
     }
 
     /// The cases that did not end as they should.
