@@ -17,7 +17,7 @@ const NAME_MAX: usize = 64;
 
 /// A package in the crate registry, by its exact version, or in a git repository, by the hash of a commit.
 ///
-/// As text: `registry:PACKAGE@VERSION` or `git:URL@REVISION#PACKAGE`.
+/// As text: `registry:PACKAGE@VERSION` or `git:URL@COMMIT#PACKAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Package {
@@ -144,7 +144,7 @@ impl From<DriverSource> for String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPackage {
     /// It is neither of the two forms.
-    #[error("{0:?} is no source: expected registry:PACKAGE@VERSION or git:URL@REVISION#PACKAGE")]
+    #[error("{0:?} is no source: expected registry:PACKAGE@VERSION or git:URL@COMMIT#PACKAGE")]
     Form(String),
     /// There is no driver before it.
     #[error(
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_not_pinned_is_refused_and_says_why() {
         for (text, expected) in [
-            ("", "expected registry:PACKAGE@VERSION or git:URL@REVISION#PACKAGE"),
+            ("", "expected registry:PACKAGE@VERSION or git:URL@COMMIT#PACKAGE"),
             ("s2n-netbench-driver-tcp", "is no source"),
             ("registry:tcp", "is no source"),
             ("registry:@1.0.0", "is no name of a package"),

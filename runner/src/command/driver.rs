@@ -17,7 +17,7 @@ pub(super) enum Driver {
         /// Name of the driver
         #[arg(required = true)]
         names: Vec<DriverName>,
-        /// What a driver is built from: registry:PACKAGE@VERSION or git:URL@REVISION#PACKAGE; repeat it for another
+        /// What a driver is built from: registry:PACKAGE@VERSION or git:URL@COMMIT#PACKAGE; repeat it for another
         /// one [default: the version of netbench's own drivers that this program is tried with]
         #[arg(long = "driver-source", value_name = "NAME=SOURCE")]
         sources: Vec<DriverSource>,

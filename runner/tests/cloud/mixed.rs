@@ -132,7 +132,7 @@ fn sources_that_make_no_sense_are_refused() {
         ),
         (vec!["--driver-source", "embedded=registry:x@1.0.0"], "the embedded driver is part of the worker"),
         (vec!["--driver", "mine"], "to have it built on a host: --driver-source mine=SOURCE"),
-        (vec!["--worker-source", "registry:runner@1.0.0"], "expected git:URL@REVISION"),
+        (vec!["--worker-source", "registry:runner@1.0.0"], "expected git:URL@COMMIT"),
         (vec!["--worker", RUNNER, "--worker", RUNNER], "are both for"),
     ] {
         let stderr = bench.start_run("tiny", &args).expect(2);

@@ -122,7 +122,7 @@ impl Local {
             program: WORKER.to_owned(),
         });
         let advice = "give one that fits (--worker FILE), or say what it can be built from on a host \
-                      (--worker-source git:URL@REVISION)";
+                      (--worker-source git:URL@COMMIT)";
         Need {
             what: "the worker".to_owned(),
             names,
