@@ -6,6 +6,7 @@ use crate::resume::{
     CLIENT, DRIVERS, SERVER, SERVER_THAT_STOPS_LATE, TWICE, bench, expect_complete, expect_tidy, statuses,
 };
 use crate::workers::Workers;
+use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
@@ -19,10 +20,11 @@ fn restart(bench: &Bench, workers: &mut Workers, group: Group) {
         Group::Server => (&mut workers.server, "server"),
         Group::Client => (&mut workers.client, "client"),
     };
+    let drivers = bench.alive().into_iter().filter(|(_, line)| Kind::Script(name).matches(line));
+    let drivers: Vec<_> = drivers.map(|(pid, _)| format!("/proc/{pid}")).collect();
     worker.kill();
-    eventually("its driver ends with it", || {
-        !bench.alive().iter().any(|(_, line)| Kind::Script(name).matches(line))
-    });
+    // A process that ends loses its command line before its sockets.
+    eventually("its driver ends with it", || !drivers.iter().any(|driver| Path::new(driver).exists()));
     match group {
         Group::Server => workers.start_server(),
         Group::Client => workers.start_client(),
