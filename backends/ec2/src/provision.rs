@@ -1,14 +1,15 @@
 //! The way from a plan to hosts on which a worker listens.
 
-use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile};
+use crate::api::Deadline;
+use crate::artifacts::{self, Artifact, ArtifactError, BadManifest, ManifestFile, Signer};
 use crate::build::{self, BuildError, BuildOrder, BuiltFile};
 use crate::hosts::CloudHost;
 use crate::journal::{Entry, JournalError};
 use crate::launch::{Launch, LaunchError, Launched};
-use crate::steps::{self, Deadline, REACHABLE, ScriptContext, Step, StepError, StepTarget};
+use crate::steps::{self, REACHABLE, ScriptContext, Step, StepError};
 use crate::watch;
 use backends::hosts::LostHost;
-use russula_proto::{Group, Key};
+use russula_proto::Key;
 use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -53,15 +54,11 @@ pub enum ProvisionError {
     /// What they run cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// One was lost meanwhile.
-    #[error("{group} {index} was lost while the hosts were prepared: {reason}")]
+    /// Some were lost meanwhile.
+    #[error("{}", lost_of(.lost))]
     Lost {
-        /// Its group.
-        group: Group,
-        /// Its place in the group.
-        index: usize,
-        /// What is known about it.
-        reason: String,
+        /// Those that were found to be lost at the same time.
+        lost: Vec<LostHost>,
     },
     /// What was created cannot be written down.
     #[error(transparent)]
@@ -69,6 +66,13 @@ pub enum ProvisionError {
     /// The user does not want them any more.
     #[error("interrupted while the hosts were prepared")]
     Interrupted,
+}
+
+fn lost_of(lost: &[LostHost]) -> String {
+    let each = lost.iter().map(|LostHost { group, index, reason }| {
+        format!("{group} {index} was lost while the hosts were prepared: {reason}")
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// What [`provision`] tells on its way.
@@ -146,8 +150,9 @@ async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
     let is_answered = tokio::time::timeout(deadline.limit, answer).await.is_ok();
     if !is_answered {
         tracing::warn!(
-            "{deadline}: {what} may still appear after everything was given back; look for them with \
-             `runner ec2 list`"
+            "{}: {what} may still appear after everything was given back; look for them with \
+             `runner ec2 list`",
+            deadline.passed()
         );
     }
     is_answered
@@ -199,8 +204,8 @@ async fn make_ready(
     let mut say = |what: &str| tell(News::Doing(what));
     tokio::select! {
         prepared = prepare(launch, preparation, &hosts, upload, &mut say) => prepared?,
-        LostHost { group, index, reason } = watch::first_loss(account, launch.names.run().as_str(), &hosts) => {
-            return Err(ProvisionError::Lost { group, index, reason });
+        lost = watch::first_losses(account, launch.names.run().as_str(), &hosts) => {
+            return Err(ProvisionError::Lost { lost });
         }
     }
     Ok(hosts)
@@ -219,18 +224,16 @@ async fn prepare(
     let Preparation { builds, context, artifacts, .. } = preparation;
     upload_own(launch, artifacts, upload).await?;
     write_manifest(launch, preparation, hosts, &[], upload).await?;
-    for step in [Step::UploadScenarioFile, Step::Configure] {
-        run_step(launch, context, step, hosts, say).await?;
+    let (first, last) = ([Step::UploadScenarioFile, Step::Configure], [Step::PlaceWorker, Step::RunWorker]);
+    if builds.is_empty() {
+        let all = [first, last].concat();
+        return Ok(steps::run_steps(account, infrastructure, context, &all, hosts, say).await?);
     }
-    if !builds.is_empty() {
-        let place = (account, infrastructure);
-        let built = build::build(place, context, builds, (launch.plan, hosts), say).await?;
-        write_manifest(launch, preparation, hosts, &built, upload).await?;
-    }
-    for step in [Step::PlaceWorker, Step::RunWorker] {
-        run_step(launch, context, step, hosts, say).await?;
-    }
-    Ok(())
+    steps::run_steps(account, infrastructure, context, &first, hosts, say).await?;
+    let place = (account, infrastructure);
+    let built = build::build(place, context, builds, (launch.plan, hosts), say).await?;
+    write_manifest(launch, preparation, hosts, &built, upload).await?;
+    Ok(steps::run_steps(account, infrastructure, context, &last, hosts, say).await?)
 }
 
 /// Uploads what is removed with the run.
@@ -258,8 +261,9 @@ async fn write_manifest(
     // Links that the user wants short are no reason to warn.
     let needed = LINKS_NEEDED.min(preparation.context.step_limit).min(ttl / 2);
     let mut ends_early = false;
+    let signer = Signer::new(account).await;
     for artifact in &preparation.artifacts {
-        let link = artifacts::link(account, bucket, &artifact.key(launch.names), ttl).await?;
+        let link = signer.link(bucket, &artifact.key(launch.names), ttl).await?;
         ends_early |= link.lasts_less_than(needed);
         files.push(ManifestFile::new(artifact, link.url));
     }
@@ -270,23 +274,11 @@ async fn write_manifest(
         );
     }
     for file in preparation.built.iter().chain(built) {
-        files.push(file.in_manifest(account, bucket, ttl).await?);
+        files.push(file.in_manifest(&signer, bucket, ttl).await?);
     }
     let manifest = artifacts::manifest(hosts, &files)?;
     let (account, bucket, names) = (account.clone(), bucket.clone(), launch.names.clone());
     upload.run(async move { artifacts::upload_manifest(&account, &bucket, &names, manifest).await }).await
-}
-
-async fn run_step(
-    launch: &Launch<'_>,
-    context: &ScriptContext,
-    step: Step,
-    hosts: &[CloudHost],
-    say: &mut dyn FnMut(&str),
-) -> Result<(), ProvisionError> {
-    say(&format!("step {step}"));
-    let (account, infrastructure, never) = (launch.account, launch.infrastructure, std::future::pending());
-    Ok(steps::run_step(account, infrastructure, context, step, &StepTarget::All, hosts, never).await?)
 }
 
 #[cfg(test)]

@@ -1,3 +1,10 @@
+# The agent may be there before the user data has run.
+limited="${NETBENCH_DIR:-/var/lib/netbench}/limited"
+until [[ -e "$limited" ]]; do
+    ((SECONDS < LIMITED_LIMIT_S)) || die 'the time limit of this host is not armed: its image does not run user data at its \
+first boot, or has no shutdown'
+    sleep 0.2
+done
 case "$(uname -m)" in
 x86_64 | aarch64) ;;
 *) die "this host is $(uname -m): only x86_64 and aarch64 are known" ;;

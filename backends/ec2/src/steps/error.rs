@@ -1,7 +1,7 @@
 //! Why a step did not succeed.
 
-use super::step::{Deadline, Step};
-use crate::api::ApiError;
+use super::step::Step;
+use crate::api::{ApiError, DeadlinePassed};
 use std::fmt;
 
 /// Hosts that are named in a message; the others are counted.
@@ -31,12 +31,12 @@ pub enum StepError {
     },
     /// It did not end in time.
     #[error(
-        "{deadline} for {} of {hosts} hosts: {}; see their output in the log group of the stack, or keep \
+        "{passed} for {} of {hosts} hosts: {}; see their output in the log group of the stack, or keep \
          the hosts (--keep) and look there", .hanging.len(), names(.hanging)
     )]
     Deadline {
         /// The deadline.
-        deadline: Deadline,
+        passed: DeadlinePassed,
         /// The hosts on which it has not ended.
         hanging: Vec<String>,
         /// Hosts that it was for.
@@ -44,13 +44,13 @@ pub enum StepError {
     },
     /// Hosts could not be reached in time.
     #[error(
-        "{deadline} for {} of {hosts} hosts: {}; check the instance profile (the \
+        "{passed} for {} of {hosts} hosts: {}; check the instance profile (the \
          rights of an SSM agent), the image (the agent itself) and the subnet (a way to the internet)",
         .missing.len(), names(.missing)
     )]
     Unreachable {
         /// The deadline.
-        deadline: Deadline,
+        passed: DeadlinePassed,
         /// The hosts that never came.
         missing: Vec<String>,
         /// Hosts that were waited for.

@@ -5,6 +5,7 @@
 //! script       what a host does in a step (the text is in *.sh)
 //! send         one command for all hosts, sent once
 //! watch        one call a poll until it is done, whatever the number of hosts
+//! turn         several steps at the same time, each after what it needs
 //! invocations  what happened on each host, asked for at the end
 //! online       all hosts can be reached by SSM
 //! ```
@@ -15,6 +16,7 @@ mod online;
 mod script;
 mod send;
 mod step;
+mod turn;
 mod watch;
 
 #[cfg(test)]
@@ -31,5 +33,6 @@ pub use error::{HostFailure, StepError};
 pub use online::{REACHABLE, wait_online};
 pub use script::{Build, ScriptContext, WorkerDriver, quote, script};
 pub use send::HOSTS_BY_ID_MAX;
-pub use step::{Deadline, Reach, Step};
+pub use step::{Reach, Step};
+pub use turn::run_steps;
 pub use watch::{StepTarget, run_build, run_step};

@@ -2,8 +2,7 @@
 
 use super::error::StepError;
 use super::invocations::label;
-use super::step::Deadline;
-use crate::api::{Account, ApiError, Cause, call};
+use crate::api::{Account, ApiError, Cause, Deadline, call};
 use crate::hosts::CloudHost;
 use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::types::{InstanceInformationStringFilter, PingStatus};
@@ -57,7 +56,7 @@ pub async fn wait_online(
     }
     let missing = hosts.iter().filter(|host| missing.contains(host.instance.as_str()));
     let missing = missing.map(label).collect();
-    Err(StepError::Unreachable { deadline, missing, hosts: hosts.len() })
+    Err(StepError::Unreachable { passed: deadline.passed(), missing, hosts: hosts.len() })
 }
 
 async fn online(account: &Account, names: &RunNames) -> Result<BTreeSet<String>, ApiError> {
@@ -116,11 +115,11 @@ mod tests {
     #[tokio::test]
     async fn hosts_that_never_come_online_are_named() {
         let service = FakeService::start(|_: &Request| online(&["i-0"]));
-        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_millis(200) };
+        let limit = Deadline { name: "hosts reachable by SSM", limit: Duration::from_secs(2) };
         let error = wait_online(&service.account(), &example().names, &hosts(2), limit).await;
         let error = error.unwrap_err().to_string();
         let expected =
-            "the deadline 'hosts reachable by SSM' passed after 0.2 s for 1 of 2 hosts: client-0 (i-1);";
+            "the deadline 'hosts reachable by SSM' passed after 2 s for 1 of 2 hosts: client-0 (i-1);";
         assert!(error.starts_with(expected), "{error}");
     }
 

@@ -1,5 +1,5 @@
 # What every step begins with: where it runs, what it may do twice, how it ends.
-# Set before: STEP RUN REGION BUCKET PREFIX LOCK_LIMIT_S SAVES_RESULTS DEPENDENCIES.
+# Set before: STEP RUN REGION BUCKET PREFIX LOCK_LIMIT_S NEEDS_LIMIT_S SAVES_RESULTS DEPENDENCIES.
 # SAVES_RESULTS is "yes" for a step that is done again each time, and that goes on where the disk takes nothing more.
 
 export LC_ALL=C HOME="${HOME:-/root}" AWS_DEFAULT_REGION="$REGION" AWS_REGION="$REGION" AWS_PAGER=''
@@ -73,6 +73,15 @@ give_up() {
 unwritten() {
     printf 'netbench: %s cannot be written\n' "$1" >&2
     [[ -n "$SAVES_RESULTS" ]]
+}
+
+# All steps are sent at the same time. One waits here, before it keeps others from theirs, until what it needs has
+# succeeded. It waits on when that has failed: the failure itself is what the orchestrator is to hear of.
+await_needs() {
+    local dependency
+    for dependency in "${DEPENDENCIES[@]}"; do
+        until [[ -e "fin_$dependency" ]] || ((SECONDS >= NEEDS_LIMIT_S)); do sleep 0.2; done
+    done
 }
 
 # A command that was sent twice waits here for the first one, and then finds its work done.

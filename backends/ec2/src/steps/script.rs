@@ -1,6 +1,7 @@
 //! The script of a step: pure text, made from templates and quoted values.
 
-use super::step::{Deadline, Step};
+use super::step::Step;
+use crate::api::Deadline;
 use crate::launch::CONTROL_PORT;
 use crate::names::RunNames;
 use backends::drivers::Package;
@@ -35,6 +36,17 @@ impl ScriptContext {
         let deadline = step.deadline();
         Deadline { limit: deadline.limit.min(self.step_limit), ..deadline }
     }
+
+    /// How long what `step` needs may take on a host, one after the other.
+    fn needs_limit(&self, step: Step) -> Duration {
+        let needed = step.dependencies().iter().map(|needed| self.limit_with_needs(*needed));
+        needed.max().unwrap_or_default()
+    }
+
+    /// How long `step` may take on a host after it was sent.
+    pub(super) fn limit_with_needs(&self, step: Step) -> Duration {
+        self.needs_limit(step) + self.deadline(step).limit
+    }
 }
 
 /// A driver as a worker finds it.
@@ -65,6 +77,9 @@ pub struct Build {
 /// How long a worker may take until it listens, in seconds. It only reads its scenario and its key.
 const LISTEN_LIMIT_S: u64 = 30;
 
+/// From the first step to user data that has begun, in seconds: it runs last of what an image does at its first boot.
+const LIMITED_LIMIT_S: u64 = 120;
+
 /// `take_facts`, for steps that take the host's facts.
 const FACTS: &str = include_str!("facts.sh");
 
@@ -72,8 +87,11 @@ const FACTS: &str = include_str!("facts.sh");
 ///
 /// It runs in `$NETBENCH_DIR/<run>` (by default below `/var/lib/netbench`), one at a time. It writes `start_<step>`
 /// first, then either `fin_<step>`, and ends with exit code 0, or `fail_<step>` with the reason, and ends with exit
-/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again, except by
-/// [`Step::UploadNetbenchRawData`], which uploads what came since and goes on without what its disk does not take.
+/// code 1 and the end of its output on stderr. Where `fin_<step>` is there already, nothing is done again. Before that it
+/// waits for the `fin_` markers of what it needs, for as long as that may take; so steps can be sent at the same time.
+///
+/// [`Step::UploadNetbenchRawData`] differs: it waits for no other step, uploads what came since the last time, and goes on
+/// without what its disk does not take.
 ///
 /// [`Step::BuildDriver`] has a script of its own for each host, which is that of `build_script`; this one builds
 /// nothing.
@@ -90,7 +108,7 @@ pub(super) fn build_script(context: &ScriptContext, builds: &[Build]) -> String 
 pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u64) -> String {
     let (values, body) = match step {
         Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh")),
-        Step::Configure => (String::new(), include_str!("configure.sh")),
+        Step::Configure => (format!("LIMITED_LIMIT_S={LIMITED_LIMIT_S}\n"), include_str!("configure.sh")),
         Step::BuildDriver => return build_script(context, &[]),
         Step::PlaceWorker => (String::new(), include_str!("place_worker.sh")),
         Step::RunWorker => (worker(context, listen_limit_s) + FACTS, include_str!("run_worker.sh")),
@@ -103,6 +121,7 @@ pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u
 fn framed(step: Step, context: &ScriptContext, values: &str, body: &str) -> String {
     let mut text = String::from("#!/bin/bash\nset -euo pipefail\n");
     let dependencies = step.dependencies().iter().map(|step| step.name());
+    let needs_limit = if step.saves_results() { Duration::ZERO } else { context.needs_limit(step) };
     for (name, value) in [
         ("STEP", step.name()),
         ("RUN", context.names.run().as_str()),
@@ -110,13 +129,14 @@ fn framed(step: Step, context: &ScriptContext, values: &str, body: &str) -> Stri
         ("BUCKET", &context.bucket),
         ("PREFIX", &context.names.prefix()),
         ("LOCK_LIMIT_S", &context.deadline(step).limit.as_secs().max(1).to_string()),
+        ("NEEDS_LIMIT_S", &needs_limit.as_secs().to_string()),
         ("SAVES_RESULTS", if step.saves_results() { "yes" } else { "" }),
     ] {
         let _ = writeln!(text, "{name}={}", quote(value));
     }
     let _ = writeln!(text, "DEPENDENCIES={}", array(dependencies));
     text.push_str(include_str!("prelude.sh"));
-    let _ = write!(text, "\n{values}\nbody() {{\n{body}}}\n\ntake_turn\nrun_body\n");
+    let _ = write!(text, "\n{values}\nbody() {{\n{body}}}\n\nawait_needs\ntake_turn\nrun_body\n");
     text
 }
 

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const INSTANCE: &str = "i-0123";
 
@@ -69,6 +70,8 @@ impl Host {
             fs::set_permissions(host.path(&format!("shims/{name}")), fs::Permissions::from_mode(0o755))
                 .unwrap();
         }
+        // What its user data has left.
+        host.write("netbench/limited", "");
         let files = [
             host.file("scenario/incast.json", "{}", 0o644),
             host.file("bin/runner", &format!("{RUNNER}{worker}\n"), 0o755),
@@ -265,14 +268,23 @@ fn a_full_disk_does_not_keep_results_from_being_uploaded() {
 }
 
 #[test]
-fn facts_that_cannot_be_written_leave_the_earlier_ones_and_fail_nothing() {
+fn results_that_are_uploaded_again_are_in_no_counters() {
     let host = Host::new("");
     host.prepare();
     host.succeed(Step::UploadNetbenchRawData);
-    fs::create_dir(host.run_path("facts.new")).unwrap();
-    let before = host.read("out/facts/after.tsv");
+    let after = host.run_path("out/facts/after.tsv");
+    fs::write(&after, "of the run\n").unwrap();
     host.succeed(Step::UploadNetbenchRawData);
-    assert_eq!(host.read("out/facts/after.tsv"), before);
+    assert_eq!(host.read("out/facts/after.tsv"), "of the run\n");
+}
+
+#[test]
+fn facts_that_cannot_be_written_fail_nothing() {
+    let host = Host::new("");
+    host.prepare();
+    fs::create_dir(host.run_path("facts.new")).unwrap();
+    host.succeed(Step::UploadNetbenchRawData);
+    assert!(!host.has("out/facts/after.tsv"));
 }
 
 #[test]
@@ -300,6 +312,18 @@ fn a_step_that_succeeded_is_not_done_again() {
 }
 
 #[test]
+fn steps_that_are_all_there_at_once_wait_for_each_other() {
+    let host = Host::new("echo 'listening on 127.0.0.1:9000'; exec sleep 60");
+    let steps = [Step::RunWorker, Step::PlaceWorker, Step::Configure, Step::UploadScenarioFile];
+    let all = steps.map(|step| (step, host.command(&script(step, &host.context)).spawn().unwrap()));
+    for (step, child) in all {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{step}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(host.has(&format!("fin_{step}")), "{step}");
+    }
+}
+
+#[test]
 fn two_at_once_do_it_once() {
     let host = Host::new("");
     let script = script(Step::UploadScenarioFile, &host.context);
@@ -311,13 +335,24 @@ fn two_at_once_do_it_once() {
 }
 
 #[test]
-fn a_step_whose_dependency_is_missing_says_so_and_does_nothing() {
-    let host = Host::new("");
+fn a_step_whose_dependency_never_comes_says_so_and_does_nothing() {
+    let mut host = Host::new("");
+    host.context.step_limit = Duration::from_millis(500);
     host.succeed(Step::UploadScenarioFile);
     let calls = host.calls();
     let said = host.fail(Step::RunWorker);
     assert!(said.contains("it needs step place_worker, which has not succeeded on this host"), "{said}");
     assert_eq!(host.calls(), calls);
+}
+
+/// It might live for ever.
+#[test]
+fn a_host_whose_time_limit_is_not_armed_is_refused() {
+    let host = Host::new("");
+    fs::remove_file(host.path("netbench/limited")).unwrap();
+    let script = script(Step::Configure, &host.context).replace("LIMITED_LIMIT_S=120", "LIMITED_LIMIT_S=1");
+    let said = host.fail_with(Step::Configure, &script);
+    assert!(said.contains("the time limit of this host is not armed"), "{said}");
 }
 
 #[test]

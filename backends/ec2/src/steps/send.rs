@@ -5,9 +5,9 @@
 //! one wait for the first and find its work done.
 
 use super::script::ScriptContext;
-use super::step::{Deadline, Step};
+use super::step::Step;
 use super::watch::StepTarget;
-use crate::api::{Account, ApiError, Cause, call};
+use crate::api::{Account, ApiError, Cause, Deadline, call};
 use crate::infrastructure::Infrastructure;
 use crate::names::{RunNames, TAG_RUN};
 use aws_sdk_ssm::config::retry::RetryConfig;
@@ -96,7 +96,7 @@ impl Order<'_> {
 
     fn request(&self, comment: &str, target: &StepTarget) -> SendCommandFluentBuilder {
         let limit_s = |limit: Duration| (limit + GRACE).as_secs().clamp(LIMITS_S.0, LIMITS_S.1);
-        let limit_s = limit_s(self.deadline().limit);
+        let limit_s = limit_s(self.context.limit_with_needs(self.step));
         let mut request = self
             .account
             .ssm

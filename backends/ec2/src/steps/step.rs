@@ -1,5 +1,6 @@
 //! The steps of a run on its hosts: what each needs, how long it may take, and where it runs.
 
+use crate::api::Deadline;
 use std::fmt;
 use std::time::Duration;
 
@@ -30,16 +31,6 @@ pub enum Reach {
     EveryHost,
     /// On one host of each kind (architecture and image), whose result the others use.
     OneHostOfAKind,
-}
-
-/// How long something may take, under a name that the user sees. It is told as `the deadline '<name>'
-/// passed after <limit> s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline {
-    /// Its name.
-    pub name: &'static str,
-    /// Its length.
-    pub limit: Duration,
 }
 
 impl Step {
@@ -77,7 +68,7 @@ impl Step {
         }
     }
 
-    /// How long it may take on the slowest host.
+    /// How long it may take on the slowest host, from when all hosts have done what it needs.
     pub fn deadline(self) -> Deadline {
         let (name, minutes) = match self {
             Self::UploadScenarioFile => ("step upload_scenario_file", 3),
@@ -113,12 +104,6 @@ impl Step {
             | Self::RunWorker
             | Self::UploadNetbenchRawData => Reach::EveryHost,
         }
-    }
-}
-
-impl fmt::Display for Deadline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the deadline '{}' passed after {} s", self.name, self.limit.as_secs_f64())
     }
 }
 

@@ -1,5 +1,8 @@
 //! A step on its hosts, from the command to its end: one call a poll, whatever the number of hosts.
 //!
+//! A command is sent as soon as may be and looked at when its turn has come: on each host, the script itself waits for
+//! what it needs there, so that no host waits for another one.
+//!
 //! A command by tag may find too few hosts, since the service learns of tags with a delay. It is then sent once more, to
 //! the hosts that it missed, by their ids.
 
@@ -8,6 +11,7 @@ use super::invocations::{self, AFTERWARDS, label};
 use super::script::{Build, ScriptContext, build_script, script};
 use super::send::{HOSTS_BY_ID_MAX, Order};
 use super::step::Step;
+use super::turn::Turn;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
@@ -34,7 +38,7 @@ pub enum StepTarget {
     Hosts(Vec<String>),
 }
 
-/// Does `step` on those of `hosts` (all hosts of the run) that `target` means. `cancel` ends it early.
+/// Does `step` on those of `hosts` (all hosts of the run) that `target` means.
 ///
 /// # Errors
 /// [`StepError`]: what failed where and why, or which deadline passed for which hosts. The command is then cancelled. A
@@ -47,10 +51,9 @@ pub async fn run_step(
     step: Step,
     target: &StepTarget,
     hosts: &[CloudHost],
-    cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
     let order = Order { account, infrastructure, context, step, target, script: script(step, context) };
-    run_order(&order, hosts, cancel).await
+    run_order(&order, hosts, Turn::now(), pending()).await
 }
 
 /// Has `host` do [`Step::BuildDriver`] for `builds`.
@@ -66,12 +69,15 @@ pub async fn run_build(
 ) -> Result<(), StepError> {
     let (target, script) = (&StepTarget::Hosts(vec![host.instance.clone()]), build_script(context, builds));
     let order = Order { account, infrastructure, context, step: Step::BuildDriver, target, script };
-    run_order(&order, std::slice::from_ref(host), pending()).await
+    run_order(&order, std::slice::from_ref(host), Turn::now(), pending()).await
 }
 
+/// Sends the command at once, and sees it to its end when its `turn` has come; the deadline counts from then. `cancel`
+/// ends it early.
 pub(super) async fn run_order(
     order: &Order<'_>,
     hosts: &[CloudHost],
+    turn: Turn,
     cancel: impl Future<Output = ()>,
 ) -> Result<(), StepError> {
     let hosts: Vec<&CloudHost> = hosts.iter().filter(|host| order.target.means(host)).collect();
@@ -79,16 +85,18 @@ pub(super) async fn run_order(
         return Ok(());
     }
     let mut watch = Watch { order, hosts, commands: Vec::new(), is_complete: false };
+    let time_is_up = async {
+        turn.clone().comes().await;
+        tokio::time::sleep(order.deadline().limit).await;
+    };
     tokio::select! {
         biased;
         () = cancel => {
             watch.cancel_commands().await;
             Err(StepError::Cancelled(order.step))
         }
-        ended = tokio::time::timeout(order.deadline().limit, watch.finish()) => match ended {
-            Ok(result) => result,
-            Err(_) => Err(watch.hanging().await),
-        }
+        ended = watch.finish(turn.clone()) => ended,
+        () = time_is_up => Err(watch.hanging().await),
     }
 }
 
@@ -111,11 +119,13 @@ struct Sent {
 }
 
 impl<'a> Watch<'a> {
-    /// Sends the first command and sees all of them to their end.
-    async fn finish(&mut self) -> Result<(), StepError> {
+    /// Sends the first command, and sees all of them to their end once it is their turn.
+    async fn finish(&mut self, turn: Turn) -> Result<(), StepError> {
+        let first_look = Instant::now() + self.order.account.poll_interval;
         self.send(&self.order.target.clone()).await?;
+        turn.comes().await;
+        tokio::time::sleep_until(first_look).await;
         loop {
-            tokio::time::sleep(self.order.account.poll_interval).await;
             self.look().await?;
             let has_failures = self.commands.iter().any(Sent::has_failures);
             if has_failures && !self.order.step.saves_results() {
@@ -138,6 +148,7 @@ impl<'a> Watch<'a> {
                 }
                 Err(error) => return Err(error),
             }
+            tokio::time::sleep(self.order.account.poll_interval).await;
         }
     }
 
@@ -260,7 +271,7 @@ impl<'a> Watch<'a> {
 
     /// Who has not ended when the deadline passes: all, if the service does not even answer that.
     async fn hanging(&self) -> StepError {
-        let (step, deadline, hosts) = (self.order.step, self.order.deadline(), self.hosts.len());
+        let (step, passed, hosts) = (self.order.step, self.order.deadline().passed(), self.hosts.len());
         if self.commands.is_empty() {
             let missing = self.hosts.iter().map(|host| label(host)).collect();
             return StepError::NotSent { step, missing, hosts };
@@ -275,9 +286,9 @@ impl<'a> Watch<'a> {
         };
         let hanging: Vec<_> = self.hosts.iter().filter(is_hanging).map(|host| label(host)).collect();
         if failures.is_empty() {
-            return StepError::Deadline { deadline, hanging, hosts };
+            return StepError::Deadline { passed, hanging, hosts };
         }
-        let status = format!("not ended: {deadline}");
+        let status = format!("not ended: {passed}");
         let hanging =
             hanging.into_iter().map(|host| HostFailure { host, status: status.clone(), output: None });
         failures.extend(hanging);

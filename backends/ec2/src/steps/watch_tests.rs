@@ -5,6 +5,7 @@ use super::fake_service::{FakeService, Reply, Request};
 use super::script::{ScriptContext, example, script};
 use super::send::Order;
 use super::step::Step;
+use super::turn::Turn;
 use super::watch::{StepTarget, run_order, run_step};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
@@ -31,7 +32,7 @@ pub(super) fn hosts(count: u16) -> Vec<CloudHost> {
     (0..count).map(host).collect()
 }
 
-fn infrastructure() -> Infrastructure {
+pub(super) fn infrastructure() -> Infrastructure {
     Infrastructure {
         vpc: "vpc-1".into(),
         subnets: Vec::new(),
@@ -70,7 +71,7 @@ async fn run_one(step: Step, service: &FakeService, count: u16, limit_ms: u64) -
     let context = ScriptContext { step_limit: Duration::from_millis(limit_ms), ..example() };
     let (account, infrastructure, script) = (&service.account(), &infrastructure(), "true".into());
     let order = Order { account, infrastructure, context: &context, step, target: &StepTarget::All, script };
-    run_order(&order, &hosts(count), pending()).await
+    run_order(&order, &hosts(count), Turn::now(), pending()).await
 }
 
 #[tokio::test]
@@ -90,10 +91,8 @@ async fn one_command_for_all_hosts_and_one_call_a_poll() {
             }
         }
     });
-    let context = example();
-    run_step(&service.account(), &infrastructure(), &context, STEP, &StepTarget::All, &hosts(200), pending())
-        .await
-        .unwrap();
+    let (context, account) = (example(), service.account());
+    run_step(&account, &infrastructure(), &context, STEP, &StepTarget::All, &hosts(200)).await.unwrap();
     let list = "ListCommands";
     assert_eq!(service.operations(), ["SendCommand", list, list, list, list, "ListCommandInvocations"]);
     let filters = service.requests()[5].json()["Filters"].clone();
@@ -101,7 +100,7 @@ async fn one_command_for_all_hosts_and_one_call_a_poll() {
     let sent = service.requests()[0].json();
     assert_eq!(sent["Targets"], json!([{"Key": "tag:netbench-run", "Values": ["20261122-225500-1a2b"]}]));
     assert_eq!(sent["Parameters"]["commands"], json!([script(STEP, &context)]));
-    assert_eq!(sent["Parameters"]["executionTimeout"], json!(["630"]));
+    assert_eq!(sent["Parameters"]["executionTimeout"], json!(["810"]));
     assert_eq!(sent["DocumentName"], "AWS-RunShellScript");
     assert_eq!((&sent["MaxConcurrency"], &sent["MaxErrors"]), (&json!("100%"), &json!("100%")));
     assert_eq!(sent["CloudWatchOutputConfig"]["CloudWatchLogGroupName"], "/netbench");
@@ -114,8 +113,7 @@ async fn a_step_for_a_host_is_for_no_other() {
         _ => commands(command("Success", 1, 0)),
     });
     let (account, target) = (service.account(), StepTarget::Hosts(vec!["i-2".into()]));
-    let ended = run_step(&account, &infrastructure(), &example(), STEP, &target, &hosts(3), pending()).await;
-    ended.unwrap();
+    run_step(&account, &infrastructure(), &example(), STEP, &target, &hosts(3)).await.unwrap();
     let expected = json!([{"Key": "InstanceIds", "Values": ["i-2"]}]);
     assert_eq!(service.requests()[0].json()["Targets"], expected);
 }
@@ -214,9 +212,9 @@ async fn results_that_do_not_come_in_time_are_told_with_those_that_failed() {
         "GetCommandInvocation" => Reply::json(json!({"StandardErrorContent": "AccessDenied"})),
         _ => Reply::json(json!({})),
     });
-    let error = run_one(Step::UploadNetbenchRawData, &service, 3, 300).await.unwrap_err();
+    let error = run_one(Step::UploadNetbenchRawData, &service, 3, 2000).await.unwrap_err();
     let expected = "step upload_netbench_raw_data failed on 2 of 3 hosts\n  client-0 (i-1): Failed\n    AccessDenied\n  \
-                    client-1 (i-2): not ended: the deadline 'step upload_netbench_raw_data' passed after 0.3 s";
+                    client-1 (i-2): not ended: the deadline 'step upload_netbench_raw_data' passed after 2 s";
     assert_eq!(error.to_string(), expected);
     let operations = service.operations();
     assert_eq!(operations.iter().filter(|name| *name == "CancelCommand").count(), 1);
@@ -337,8 +335,9 @@ async fn hosts_that_hang_are_named_with_the_deadline() {
         "ListCommandInvocations" => invocations(&[("i-0", "Success"), ("i-1", "InProgress")]),
         _ => Reply::json(json!({})),
     });
-    let error = run(&service, 3, 300).await.unwrap_err();
-    let expected = "the deadline 'step place_worker' passed after 0.3 s for 2 of 3 hosts: client-0 (i-1), client-1 (i-2);";
+    let error = run(&service, 3, 2000).await.unwrap_err();
+    let expected =
+        "the deadline 'step place_worker' passed after 2 s for 2 of 3 hosts: client-0 (i-1), client-1 (i-2);";
     assert!(error.to_string().starts_with(expected), "{error}");
     assert_eq!(service.operations().last().unwrap(), "CancelCommand");
 }
@@ -415,9 +414,10 @@ async fn a_step_that_is_given_up_is_cancelled() {
         _ => Reply::json(json!({})),
     });
     let cancel = seen.notified();
-    let (account, context) = (service.account(), example());
-    let error =
-        run_step(&account, &infrastructure(), &context, STEP, &StepTarget::All, &hosts(1), cancel).await;
+    let (account, infrastructure, context) = (&service.account(), &infrastructure(), &example());
+    let (target, script) = (&StepTarget::All, "true".into());
+    let order = Order { account, infrastructure, context, step: STEP, target, script };
+    let error = run_order(&order, &hosts(1), Turn::now(), cancel).await;
     assert_eq!(error.unwrap_err().to_string(), "step place_worker was given up");
     assert_eq!(service.operations().last().unwrap(), "CancelCommand");
 }
