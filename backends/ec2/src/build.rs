@@ -9,7 +9,7 @@
 //! next one finds there, until it expires as all artifacts do.
 
 use crate::api::Account;
-use crate::artifacts::{self, ArtifactError, Digest, ManifestFile, PROGRAM_MODE};
+use crate::artifacts::{self, ArtifactError, Digest, ManifestFile, PROGRAM_MODE, Signer};
 use crate::hosts::CloudHost;
 use crate::infrastructure::Infrastructure;
 use crate::names::ARTIFACTS;
@@ -140,12 +140,12 @@ impl BuiltFile {
     /// If there can be no such link.
     pub async fn in_manifest(
         &self,
-        account: &Account,
+        signer: &Signer,
         bucket: &str,
         ttl: Duration,
     ) -> Result<ManifestFile, ArtifactError> {
         let Self { digest, name } = self.clone();
-        let url = artifacts::link(account, bucket, &digest.key(), ttl).await?.url;
+        let url = signer.link(bucket, &digest.key(), ttl).await?.url;
         Ok(ManifestFile { digest, mode: PROGRAM_MODE, name, url })
     }
 }

@@ -5,9 +5,9 @@
 //! orchestrator shares a wire or a processor with the hosts, that would not be enough, so from the moment the clients
 //! are told to start until the first one ends no upload begins, and one that is under way is given up.
 
-use crate::api::{Account, ApiError, DeadlinePassed};
+use crate::api::{Account, ApiError, Deadline, DeadlinePassed};
 pub use crate::artifacts::Link;
-use crate::artifacts::{self, ArtifactError, LINK_LIFE_MAX, Put};
+use crate::artifacts::{self, ArtifactError, LINK_LIFE_MAX, Put, Signer};
 use crate::names::RunNames;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -103,7 +103,7 @@ impl Shelf {
             Ok(put) => Ok(put?),
             Err(_) => Err(PublishError::Deadline {
                 resource: format!("s3://{}/{key}", self.bucket),
-                source: DeadlinePassed { name: "page uploaded", limit },
+                source: Deadline { name: "page uploaded", limit }.passed(),
             }),
         }
     }
@@ -113,7 +113,8 @@ impl Shelf {
     /// # Errors
     /// If it cannot be signed.
     pub async fn link(&self, name: &str) -> Result<Link, PublishError> {
-        Ok(artifacts::link(&self.account, &self.bucket, &self.key(name), LINK_LIFE_MAX).await?)
+        let signer = Signer::new(&self.account).await;
+        Ok(signer.link(&self.bucket, &self.key(name), LINK_LIFE_MAX).await?)
     }
 
     fn key(&self, name: &str) -> String {

@@ -40,7 +40,7 @@ pub enum Cause {
     Throttled,
     /// What was asked makes no sense to the service.
     Invalid,
-    /// The service could not be reached, or did not answer in time.
+    /// The service could not be reached, did not answer in time, or has trouble of its own (a status from 500).
     Unreachable,
     /// A dry run would have succeeded.
     DryRun,
@@ -76,7 +76,13 @@ where
     let cause = match &error {
         _ if has_no_credentials(&error) => Cause::Permission,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unreachable,
-        SdkError::ServiceError(_) | SdkError::ResponseError(_) => Cause::of(code.as_deref().unwrap_or("")),
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+            let is_trouble = error.raw_response().is_some_and(|response| response.status().as_u16() >= 500);
+            match Cause::of(code.as_deref().unwrap_or("")) {
+                Cause::Other if is_trouble => Cause::Unreachable,
+                cause => cause,
+            }
+        }
         SdkError::ConstructionFailure(_) => Cause::Other,
         // The SDK reserves the right to add kinds.
         _ => Cause::Other,
@@ -99,6 +105,11 @@ where
 }
 
 impl ApiError {
+    /// An answer that says, without an error, that it is not there.
+    pub fn not_found(operation: &'static str, resource: &str) -> Self {
+        Self { cause: Cause::NotFound, ..Self::incomplete(operation, resource, "such thing") }
+    }
+
     /// An answer without what it must have.
     pub fn incomplete(operation: &'static str, resource: &str, what: &str) -> Self {
         Self {
@@ -250,6 +261,21 @@ mod tests {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 
+    /// A call to a service that answers once, with this.
+    async fn answered(answer: &'static str) -> ApiError {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let good = Credentials::new("key", "secret", None, None, "test");
+        let error = refused(port, SharedCredentialsProvider::new(good)).await;
+        server.join().unwrap();
+        error
+    }
+
     /// What becomes of a call to this port, with these credentials.
     async fn refused(port: SocketAddr, credentials: SharedCredentialsProvider) -> ApiError {
         let config = SdkConfig::builder()
@@ -279,17 +305,21 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_no_http_is_no_matter_of_credentials() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap();
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-            stream.write_all(b"this is no answer\r\n\r\n").unwrap();
-        });
-        let good = Credentials::new("key", "secret", None, None, "test");
-        let error = refused(port, SharedCredentialsProvider::new(good)).await;
-        server.join().unwrap();
+        let error = answered("this is no answer\r\n\r\n").await;
         assert_eq!(error.cause, Cause::Unreachable, "{error}");
         assert!(!error.to_string().contains("log in again"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_has_trouble_may_be_well_again_a_moment_later() {
+        for (answer, cause) in [
+            ("503 Service Unavailable\r\ncontent-length: 0", Cause::Unreachable),
+            ("500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops", Cause::Unreachable),
+            ("418 I am a teapot\r\ncontent-length: 0", Cause::Other),
+        ] {
+            let answer = format!("HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n").leak();
+            let error = answered(answer).await;
+            assert_eq!(error.cause, cause, "{error}");
+        }
     }
 }

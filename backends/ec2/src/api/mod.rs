@@ -5,7 +5,7 @@ mod error;
 mod pace;
 
 pub use error::{ApiError, Cause, call};
-pub use pace::{DeadlinePassed, Pace};
+pub use pace::{Deadline, DeadlinePassed, Pace};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -14,7 +14,7 @@ use aws_sdk_s3::config::SharedCredentialsProvider;
 use capacity::CapacityIsAnAnswer;
 use std::time::Duration;
 
-/// For one attempt of one call. The slowest that a run makes is the upload of a driver.
+/// For one attempt of one call. Uploads have limits of their own, by their length.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
 
 /// For one call with all its attempts.
@@ -22,6 +22,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// Throttled calls are repeated with back-off; many hosts make many of them.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// The first call of all tells whether there is an account; nobody waits long for that.
+const FIRST_ATTEMPTS_MAX: u32 = 3;
 
 /// Where to find an account, beyond what the standard AWS configuration says.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,17 @@ pub enum AccountError {
         "the AWS account cannot be used: {0}; check the credentials (aws sts get-caller-identity, aws sso login)"
     )]
     NoCredentials(#[source] ApiError),
+    /// Nobody answers for the region.
+    #[error(
+        "no answer from AWS for the region {region}: {source}; is its name right (--region, AWS_REGION), and is there \
+         a way to the internet?"
+    )]
+    NoAnswer {
+        /// Name of the region.
+        region: String,
+        /// What was tried.
+        source: ApiError,
+    },
 }
 
 /// Who calls.
@@ -123,10 +137,25 @@ impl Account {
     /// Who we are; to be asked first, since it tells missing and wrong credentials from everything else.
     ///
     /// # Errors
-    /// If there are no credentials, or they are not accepted.
+    /// If there are no credentials, they are not accepted, or nobody answers.
     pub async fn caller(&self) -> Result<Caller, AccountError> {
-        let who = call("GetCallerIdentity", "the caller", self.sts.get_caller_identity().send()).await;
-        let who = who.map_err(AccountError::NoCredentials)?;
+        let retries = RetryConfig::standard().with_max_attempts(FIRST_ATTEMPTS_MAX);
+        let once = aws_sdk_sts::config::Builder::new().retry_config(retries);
+        let request = self.sts.get_caller_identity().customize().config_override(once);
+        let who = call("GetCallerIdentity", "the caller", request.send()).await;
+        let who = who.map_err(|source| match source.cause {
+            Cause::Unreachable => AccountError::NoAnswer { region: self.region.clone(), source },
+            Cause::Capacity
+            | Cause::Quota
+            | Cause::Permission
+            | Cause::NotFound
+            | Cause::Exists
+            | Cause::InUse
+            | Cause::Throttled
+            | Cause::Invalid
+            | Cause::DryRun
+            | Cause::Other => AccountError::NoCredentials(source),
+        })?;
         let text = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
         Ok(Caller { account: text(who.account()), arn: text(who.arn()) })
     }

@@ -9,27 +9,38 @@ const SLOWEST: u32 = 5;
 /// The pace of looking at something, with a deadline that has a name.
 #[derive(Debug)]
 pub struct Pace {
-    name: &'static str,
-    limit: Duration,
+    deadline: Deadline,
     until: Instant,
     interval: Duration,
     slowest: Duration,
 }
 
-/// Something took longer than it may.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the deadline '{name}' passed after {} s", limit.as_secs_f64())]
-pub struct DeadlinePassed {
-    /// What was waited for.
+/// How long something may take, under a name that the user sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// What is waited for.
     pub name: &'static str,
     /// For how long.
     pub limit: Duration,
 }
 
+/// Something took longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline '{}' passed after {} s", _0.name, _0.limit.as_secs_f64())]
+pub struct DeadlinePassed(pub Deadline);
+
+impl Deadline {
+    /// It has passed.
+    pub fn passed(self) -> DeadlinePassed {
+        DeadlinePassed(self)
+    }
+}
+
 impl Pace {
     /// Looks from `interval` apart, for at most `limit`; `name` is what the user sees.
     pub fn new(name: &'static str, limit: Duration, interval: Duration) -> Self {
-        Self { name, limit, until: Instant::now() + limit, interval, slowest: interval * SLOWEST }
+        let deadline = Deadline { name, limit };
+        Self { deadline, until: Instant::now() + limit, interval, slowest: interval * SLOWEST }
     }
 
     /// Waits until it is time for the next look.
@@ -39,7 +50,7 @@ impl Pace {
     pub async fn wait(&mut self) -> Result<(), DeadlinePassed> {
         let next = Instant::now() + self.interval;
         if next > self.until {
-            return Err(DeadlinePassed { name: self.name, limit: self.limit });
+            return Err(self.deadline.passed());
         }
         tokio::time::sleep_until(next).await;
         self.interval = (self.interval * 5 / 4).min(self.slowest);
@@ -53,15 +64,17 @@ mod tests {
 
     #[tokio::test]
     async fn looks_get_rarer_and_end_with_the_deadlines_name() {
-        let mut pace = Pace::new("hosts running", Duration::from_millis(50), Duration::from_millis(1));
-        let mut looks = 0;
+        let mut pace = Pace::new("hosts running", Duration::from_millis(500), Duration::from_millis(10));
+        let mut intervals = vec![];
         let passed = loop {
+            intervals.push(pace.interval);
             match pace.wait().await {
-                Ok(()) => looks += 1,
+                Ok(()) => {}
                 Err(passed) => break passed,
             }
         };
-        assert!((5..50).contains(&looks), "{looks} looks");
-        assert_eq!(passed.to_string(), "the deadline 'hosts running' passed after 0.05 s");
+        assert!(intervals.is_sorted() && intervals.iter().all(|it| *it <= Duration::from_millis(50)));
+        assert!(intervals.len() < 50, "{intervals:?}");
+        assert_eq!(passed.to_string(), "the deadline 'hosts running' passed after 0.5 s");
     }
 }

@@ -1,8 +1,9 @@
 //! What hosts uploaded, into a local directory.
 
 use super::error::ArtifactError;
+use super::read::read;
 use super::remove::list;
-use crate::api::{Account, Pace, call};
+use crate::api::{Account, Pace};
 use crate::names::RunNames;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -102,19 +103,13 @@ async fn fetch(account: &Account, bucket: &str, key: &str, path: &Path) -> Resul
 }
 
 async fn fetch_once(account: &Account, bucket: &str, key: &str, path: &Path) -> Result<(), ArtifactError> {
-    let request = account.s3.get_object().bucket(bucket).key(key);
-    let mut object = call("GetObject", &format!("s3://{bucket}/{key}"), request.send()).await?;
     let write = |source| ArtifactError::Write { path: path.to_owned(), source };
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(write)?;
     }
     let part = Part::of(path);
     let mut file = File::create(&part.0).map_err(write)?;
-    while let Some(more) = object.body.next().await {
-        let more =
-            more.map_err(|error| ArtifactError::BrokenOff { key: key.to_owned(), cause: error.to_string() })?;
-        file.write_all(&more).map_err(write)?;
-    }
+    read(account, bucket, key, |piece| file.write_all(piece).map_err(write)).await?;
     std::fs::rename(&part.0, path).map_err(write)
 }
 

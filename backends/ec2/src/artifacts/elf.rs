@@ -217,10 +217,7 @@ impl Architecture {
 impl fmt::Display for Architecture {
     /// As EC2 says it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "arm64",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -7,6 +7,7 @@
 //! form      a script, or machine code
 //! manifest  the list of hosts and files that each host reads
 //! upload    what is not in the bucket yet
+//! read      what is there
 //! link      for whoever may read it there
 //! collect   what hosts uploaded, into a directory
 //! remove    everything below a prefix
@@ -20,6 +21,7 @@ mod error;
 mod form;
 mod link;
 mod manifest;
+mod read;
 mod remove;
 mod upload;
 
@@ -32,8 +34,9 @@ pub use digest::{BadDigest, Digest};
 pub use elf::{AL2023_GLIBC, Linkage, Program, Unfit, inspect};
 pub use error::ArtifactError;
 pub use form::{Form, form_of};
-pub use link::{LINK_LIFE_MAX, Link, link};
+pub use link::{LINK_LIFE_MAX, Link, Signer};
 pub use manifest::{BadManifest, ManifestFile, manifest};
+pub use read::{age, read_text};
 pub use remove::remove_all;
 pub(crate) use upload::{Put, put};
-pub use upload::{age, read_text, upload_manifest, upload_own, upload_shared};
+pub use upload::{upload_manifest, upload_own, upload_shared};

@@ -37,7 +37,13 @@ pub async fn remove_all(account: &Account, bucket: &str, prefix: &str) -> Result
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
         let delete = delete.map_err(|_| ApiError::incomplete("ListObjectsV2", prefix, "key"))?;
         let request = account.s3.delete_objects().bucket(bucket).delete(delete);
-        let answer = call("DeleteObjects", &resource, request.send()).await?;
+        let answer = match call("DeleteObjects", &resource, request.send()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                remaining = Some(error.into());
+                continue;
+            }
+        };
         if let Some(first) = answer.errors().first() {
             count += answer.errors().len();
             let cause = first.message().or(first.code()).unwrap_or("no reason is given");

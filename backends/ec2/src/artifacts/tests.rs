@@ -112,7 +112,8 @@ async fn a_bucket_that_refuses_is_named() {
 async fn a_link_is_signed_for_a_limited_time() {
     let service = FakeService::start(|_: &Request| missing());
     let account = service.account();
-    let link_1 = link(&account, "the-bucket", "artifacts/x", Duration::from_secs(900)).await.unwrap();
+    let signer = Signer::new(&account).await;
+    let link_1 = signer.link("the-bucket", "artifacts/x", Duration::from_secs(900)).await.unwrap();
     assert!(link_1.lasts_less_than(Duration::from_secs(901)), "{link_1:?}");
     assert!(!link_1.lasts_less_than(Duration::from_secs(800)), "{link_1:?}");
     let url = link_1.url;
@@ -120,7 +121,7 @@ async fn a_link_is_signed_for_a_limited_time() {
     let file = ManifestFile { digest: [0; 32].into(), mode: 0o755, name: "bin/x".into(), url };
     manifest(&[], &[file]).unwrap();
     let week = Duration::from_secs(8 * 24 * 3600);
-    assert!(matches!(link(&account, "the-bucket", "x", week).await, Err(ArtifactError::Unsigned { .. })));
+    assert!(matches!(signer.link("the-bucket", "x", week).await, Err(ArtifactError::Unsigned { .. })));
     assert!(service.operations().is_empty());
 }
 

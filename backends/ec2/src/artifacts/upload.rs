@@ -3,7 +3,8 @@
 use super::artifact::{Artifact, Place};
 use super::digest::Digest;
 use super::error::ArtifactError;
-use crate::api::{Account, ApiError, Cause, call};
+use super::read::head;
+use crate::api::{Account, ApiError, call};
 use crate::names::RunNames;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -11,7 +12,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Uploads at a time. More do not make one link faster, and each holds a connection.
 const AT_ONCE: usize = 8;
@@ -22,8 +23,8 @@ const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// For an upload: this, and a second for each [`SLOW_BYTES_PER_S`].
 const UPLOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// The slowest uplink that is waited for.
-const SLOW_BYTES_PER_S: u64 = 64 * 1024;
+/// The slowest line that is waited for.
+pub(super) const SLOW_BYTES_PER_S: u64 = 64 * 1024;
 
 /// An object that is to be put into the bucket.
 #[derive(Debug)]
@@ -147,45 +148,6 @@ pub async fn upload_manifest(
     Ok(self::put(account, bucket, put).await?)
 }
 
-/// A small text out of the bucket, such as what `build_driver` leaves; `None` if there is none.
-///
-/// # Errors
-/// If the service refuses, or it is no text of at most `limit_bytes`.
-pub async fn read_text(
-    account: &Account,
-    bucket: &str,
-    key: &str,
-    limit_bytes: usize,
-) -> Result<Option<String>, ArtifactError> {
-    let request = account.s3.get_object().bucket(bucket).key(key);
-    let mut object = match call("GetObject", &format!("s3://{bucket}/{key}"), request.send()).await {
-        Ok(object) => object,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let mut bytes = Vec::new();
-    let not_text = || ArtifactError::NotText { key: key.to_owned(), limit_bytes };
-    while let Some(more) = object.body.next().await {
-        let broken = |error: aws_sdk_s3::primitives::ByteStreamError| ArtifactError::BrokenOff {
-            key: key.to_owned(),
-            cause: error.to_string(),
-        };
-        bytes.extend_from_slice(&more.map_err(broken)?);
-        if bytes.len() > limit_bytes {
-            return Err(not_text());
-        }
-    }
-    String::from_utf8(bytes).map(Some).map_err(|_| not_text())
-}
-
-/// How long ago an object was put into the bucket; `None` if it is not there.
-///
-/// # Errors
-/// If the service refuses.
-pub async fn age(account: &Account, bucket: &str, key: &str) -> Result<Option<Duration>, ArtifactError> {
-    Ok(head(account, bucket, key).await?.map(|(age, _)| age))
-}
-
 /// Whether an object is there, is whole, and will be there for a while.
 async fn has_fresh(
     account: &Account,
@@ -195,25 +157,6 @@ async fn has_fresh(
 ) -> Result<bool, ArtifactError> {
     let there = head(account, bucket, key).await?;
     Ok(there.is_some_and(|(age, length)| length == Some(length_bytes) && age < FRESH))
-}
-
-/// The age of an object, and its length in bytes; `None` if it is not there.
-async fn head(
-    account: &Account,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<(Duration, Option<u64>)>, ArtifactError> {
-    let head = account.s3.head_object().bucket(bucket).key(key);
-    match call("HeadObject", &format!("s3://{bucket}/{key}"), head.send()).await {
-        Ok(there) => {
-            let since_s = there.last_modified().map_or(0, |at| at.secs());
-            let age_s = u64::try_from(seconds_since_1970().saturating_sub(since_s)).unwrap_or_default();
-            let length_bytes = there.content_length().and_then(|length| u64::try_from(length).ok());
-            Ok(Some((Duration::from_secs(age_s), length_bytes)))
-        }
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 async fn upload_one(
@@ -231,14 +174,4 @@ async fn upload_one(
     self::put(account, bucket, put).await?;
     tracing::info!("uploaded {} ({} bytes)", artifact.name, artifact.length_bytes);
     Ok(())
-}
-
-/// A missing bucket is another matter than a missing object, where the service says which it is.
-fn is_missing(error: &ApiError) -> bool {
-    error.cause == Cause::NotFound && error.code.as_deref() != Some("NoSuchBucket")
-}
-
-fn seconds_since_1970() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

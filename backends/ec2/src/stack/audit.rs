@@ -2,7 +2,7 @@
 
 use super::delete::Parts;
 use super::error::StackError;
-use super::wait::Deadline;
+use super::wait::Wait;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::names::TAG_STACK;
 use aws_sdk_ec2::types::Filter;
@@ -12,7 +12,7 @@ pub(super) async fn nothing_left(
     account: &Account,
     name: &str,
     parts: &Parts,
-    deadline: &Deadline<'_>,
+    wait: &mut Wait<'_>,
 ) -> Result<(), StackError> {
     loop {
         let mut left = tagged(account, name).await?;
@@ -20,7 +20,7 @@ pub(super) async fn nothing_left(
         if left.is_empty() {
             return Ok(());
         }
-        match deadline.pause("partly there").await {
+        match wait.pause("partly there").await {
             Ok(()) => {}
             Err(StackError::Deadline { stack, region, .. }) => {
                 return Err(StackError::Left { stack, region, left });

@@ -1,17 +1,13 @@
 //! Empties the bucket: CloudFormation only removes empty ones.
 
 use super::error::StackError;
-use super::wait::Deadline;
+use super::wait::Wait;
 use crate::api::{Account, ApiError, Cause, call};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 /// Removes all versions of all objects, and returns how many there were. A bucket that is gone is empty.
-pub(super) async fn empty(
-    account: &Account,
-    bucket: &str,
-    deadline: &Deadline<'_>,
-) -> Result<usize, StackError> {
+pub(super) async fn empty(account: &Account, bucket: &str, wait: &mut Wait<'_>) -> Result<usize, StackError> {
     let what = format!("bucket {bucket}");
     let mut removed = 0;
     loop {
@@ -28,7 +24,7 @@ pub(super) async fn empty(
         }
         removed += objects.len();
         remove(account, bucket, objects).await?;
-        deadline.pause(&format!("losing its objects, {removed} so far")).await?;
+        wait.pause(&format!("losing its objects, {removed} so far")).await?;
     }
 }
 

@@ -4,7 +4,7 @@ use super::error::StackError;
 use super::events::Events;
 use super::look::{Phase, StackView, look};
 use super::template::template;
-use super::wait::Deadline;
+use super::wait::Wait;
 use crate::api::{Account, ApiError, Cause, call};
 use crate::infrastructure::{self, Infrastructure};
 use crate::names::TAG_STACK;
@@ -20,7 +20,7 @@ const CREATED_LIMIT: Duration = Duration::from_secs(15 * 60);
 ///
 /// # Errors
 /// If a stack of this name is not ours or cannot be updated, if CloudFormation fails (the first resource that failed
-/// is named), or if the deadline `stack created` of 15 minutes passes.
+/// is named), or if the deadline 'stack created' of 15 minutes passes.
 pub async fn create(
     account: &Account,
     name: &str,
@@ -38,8 +38,8 @@ pub(super) async fn create_within(
     on_progress: &mut dyn FnMut(&str),
 ) -> Result<Infrastructure, StackError> {
     let body = template(zones, name)?.to_string();
-    let deadline = Deadline::new(account, name, "stack created", limit);
-    let (id, mut events) = match existing(account, name, &deadline, on_progress).await? {
+    let mut wait = Wait::new(account, name, "stack created", limit);
+    let (id, mut events) = match existing(account, name, &mut wait, on_progress).await? {
         None => {
             on_progress(&format!("creating the stack {name} in {}", account.region));
             let id = start(account, name, &body).await?;
@@ -55,7 +55,7 @@ pub(super) async fn create_within(
             (stack.id, events)
         }
     };
-    let settled = deadline.settled(&id, &mut events, on_progress).await?;
+    let settled = wait.settled(&id, &mut events, on_progress).await?;
     match settled.as_ref().map(|stack| stack.status.as_str()) {
         Some("CREATE_COMPLETE" | "UPDATE_COMPLETE") => Ok(infrastructure::find(account, name).await?),
         Some(_) | None => Err(failed(account, name, settled.as_ref(), &events)),
@@ -66,7 +66,7 @@ pub(super) async fn create_within(
 async fn existing(
     account: &Account,
     name: &str,
-    deadline: &Deadline<'_>,
+    wait: &mut Wait<'_>,
     on_progress: &mut dyn FnMut(&str),
 ) -> Result<Option<StackView>, StackError> {
     let Some(mut stack) = look(account, name).await? else { return Ok(None) };
@@ -74,7 +74,7 @@ async fn existing(
     if stack.phase() == Phase::Working {
         on_progress(&format!("the stack {name} is {}: waiting until that is done", stack.status));
         let mut events = Events::all(stack.id.clone());
-        match deadline.settled(&stack.id, &mut events, on_progress).await? {
+        match wait.settled(&stack.id, &mut events, on_progress).await? {
             None => return Ok(None),
             Some(settled) if settled.phase() == Phase::Broken => {
                 return Err(failed(account, name, Some(&settled), &events));

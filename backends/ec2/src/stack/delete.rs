@@ -4,7 +4,7 @@ use super::create::{check_ours, token};
 use super::error::StackError;
 use super::events::Events;
 use super::look::{Phase, StackView, look};
-use super::wait::Deadline;
+use super::wait::Wait;
 use super::{audit, bucket, users};
 use crate::api::{Account, call};
 use std::time::Duration;
@@ -68,15 +68,15 @@ pub(super) async fn delete_within(
                 users::check_none(account, name, vpc).await?;
             }
             if let Some(name_of_bucket) = &parts.bucket {
-                let deadline = Deadline::new(account, name, "bucket emptied", limits.deleted);
-                let removed = bucket::empty(account, name_of_bucket, &deadline).await?;
+                let mut wait = Wait::new(account, name, "bucket emptied", limits.deleted);
+                let removed = bucket::empty(account, name_of_bucket, &mut wait).await?;
                 on_progress(&format!("bucket {name_of_bucket} is empty: {removed} objects removed"));
             }
             remove(account, name, stack, limits.deleted, on_progress).await?;
         }
     }
-    let deadline = Deadline::new(account, name, "nothing left", limits.nothing_left);
-    audit::nothing_left(account, name, &parts, &deadline).await?;
+    let mut wait = Wait::new(account, name, "nothing left", limits.nothing_left);
+    audit::nothing_left(account, name, &parts, &mut wait).await?;
     on_progress(&format!("nothing of the stack {name} is left in {}", account.region));
     Ok(())
 }
@@ -93,9 +93,9 @@ async fn finished(
         return Ok(stack);
     }
     on_progress(&format!("the stack {name} is {}: waiting until that is done", stack.status));
-    let deadline = Deadline::new(account, name, "stack settled", limit);
+    let mut wait = Wait::new(account, name, "stack settled", limit);
     let mut events = Events::from_now(account, stack.id.clone()).await?;
-    Ok(deadline.settled(&stack.id, &mut events, on_progress).await?.unwrap_or(stack))
+    Ok(wait.settled(&stack.id, &mut events, on_progress).await?.unwrap_or(stack))
 }
 
 /// From the resources and not from the outputs: a stack that failed has none.
@@ -125,13 +125,13 @@ async fn remove(
     limit: Duration,
     on_progress: &mut dyn FnMut(&str),
 ) -> Result<(), StackError> {
-    let deadline = Deadline::new(account, name, "stack deleted", limit);
+    let mut wait = Wait::new(account, name, "stack deleted", limit);
     let mut events = Events::from_now(account, stack.id.clone()).await?;
     on_progress(&format!("removing the stack {name} in {}", account.region));
     let request =
         account.cloudformation.delete_stack().stack_name(&stack.id).client_request_token(token("delete"));
     call("DeleteStack", &stack.id, request.send()).await?;
-    match deadline.settled(&stack.id, &mut events, on_progress).await? {
+    match wait.settled(&stack.id, &mut events, on_progress).await? {
         None => Ok(()),
         Some(stack) => Err(StackError::Failed {
             stack: name.to_owned(),

@@ -1,7 +1,7 @@
 //! Why a stack could not be created or removed.
 
 use super::template::TemplateError;
-use crate::api::ApiError;
+use crate::api::{ApiError, DeadlinePassed};
 use crate::infrastructure::InfrastructureError;
 
 /// A stack could not be created, brought up to date or removed.
@@ -55,12 +55,10 @@ pub enum StackError {
         advice: &'static str,
     },
     /// It took too long.
-    #[error("deadline `{deadline}` of {limit_s} s passed: the stack {stack} in {region} is still {status}")]
+    #[error("{passed}: the stack {stack} in {region} is still {status}")]
     Deadline {
-        /// Name of the deadline.
-        deadline: &'static str,
-        /// Its length in seconds.
-        limit_s: u64,
+        /// The deadline.
+        passed: DeadlinePassed,
         /// Name of the stack.
         stack: String,
         /// Name of the region.

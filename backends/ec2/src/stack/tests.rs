@@ -233,7 +233,7 @@ async fn a_creation_that_takes_too_long_ends_with_its_deadline() {
     let limit = Duration::from_millis(50);
     let result = create_within(limit, &canned.account, "netbench", &zones(), &mut |_| {}).await;
     let text = result.unwrap_err().to_string();
-    assert!(text.contains("deadline `stack created`") && text.contains("CREATE_IN_PROGRESS"), "{text}");
+    assert!(text.contains("deadline 'stack created'") && text.contains("CREATE_IN_PROGRESS"), "{text}");
 }
 
 /// A stack that can be removed: a bucket with two listings, and nothing left afterwards.
@@ -323,7 +323,10 @@ async fn a_network_in_use_stays_and_its_runs_are_named() {
         deleted(vec![("DescribeInstances", vec![list("DescribeInstances", "reservationSet", instance)])])
             .await;
     let text = result.unwrap_err().to_string();
-    assert!(text.contains("`runner ec2 destroy 20261122-225500-1a2b` (instance i-1)"), "{text}");
+    assert!(
+        text.contains("`runner ec2 destroy 20261122-225500-1a2b --region eu-north-1` (instance i-1)"),
+        "{text}"
+    );
     assert_eq!(canned.count("DeleteObjects") + canned.count("DeleteStack"), 0);
 }
 
@@ -358,7 +361,7 @@ async fn a_removal_that_takes_too_long_ends_with_its_deadline() {
     let limits = Limits { deleted: limit, nothing_left: limit };
     let result = delete_within(&limits, &canned.account, "netbench", &mut |_| {}).await;
     let text = result.unwrap_err().to_string();
-    assert!(text.contains("deadline `stack deleted`") && text.contains("DELETE_IN_PROGRESS"), "{text}");
+    assert!(text.contains("deadline 'stack deleted'") && text.contains("DELETE_IN_PROGRESS"), "{text}");
 }
 
 #[tokio::test]

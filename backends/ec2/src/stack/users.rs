@@ -37,7 +37,9 @@ async fn instances(account: &Account, vpc: &str) -> Result<Vec<(String, String)>
         call("DescribeInstances", &format!("network {vpc}"), pages.collect::<Result<_, _>>()).await?;
     let instances = reservations.iter().flat_map(|reservation| reservation.instances());
     Ok(instances
-        .map(|one| (user(one.tags()), format!("instance {}", one.instance_id().unwrap_or_default())))
+        .map(|one| {
+            (user(one.tags(), &account.region), format!("instance {}", one.instance_id().unwrap_or_default()))
+        })
         .collect())
 }
 
@@ -49,7 +51,10 @@ async fn security_groups(account: &Account, vpc: &str) -> Result<Vec<(String, St
         call("DescribeSecurityGroups", &format!("network {vpc}"), pages.collect::<Result<_, _>>()).await?;
     let groups = groups.iter().filter(|group| group.group_name() != Some("default"));
     Ok(groups
-        .map(|group| (user(group.tags()), format!("security group {}", group.group_id().unwrap_or_default())))
+        .map(|group| {
+            let id = group.group_id().unwrap_or_default();
+            (user(group.tags(), &account.region), format!("security group {id}"))
+        })
         .collect())
 }
 
@@ -58,9 +63,9 @@ fn in_vpc(vpc: &str) -> Filter {
 }
 
 /// Whose a resource is, with what to do about it.
-fn user(tags: &[Tag]) -> String {
+fn user(tags: &[Tag], region: &str) -> String {
     match tags.iter().find(|tag| tag.key() == Some(TAG_RUN)).and_then(Tag::value) {
-        Some(run) => format!("run {run}, to be ended by `runner ec2 destroy {run}`"),
+        Some(run) => format!("run {run}, to be ended by `runner ec2 destroy {run} --region {region}`"),
         None => "no run of netbench, to be removed by hand".to_owned(),
     }
 }

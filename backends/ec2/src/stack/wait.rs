@@ -3,32 +3,26 @@
 use super::error::StackError;
 use super::events::Events;
 use super::look::{Phase, StackView, look};
-use crate::api::Account;
+use crate::api::{Account, Pace};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
-/// So that a poll interval of zero does not become a busy loop.
-const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
-
-/// A wait that ends.
+/// A wait for a stack that ends.
 #[derive(Debug)]
-pub(super) struct Deadline<'a> {
+pub(super) struct Wait<'a> {
     account: &'a Account,
     stack: &'a str,
-    name: &'static str,
-    limit: Duration,
-    end: Instant,
+    pace: Pace,
 }
 
-impl<'a> Deadline<'a> {
-    /// The deadline `name` of the stack `stack`, from now.
+impl<'a> Wait<'a> {
+    /// For the stack `stack`, from now on and for `limit`; `name` is that of the deadline.
     pub(super) fn new(account: &'a Account, stack: &'a str, name: &'static str, limit: Duration) -> Self {
-        Self { account, stack, name, limit, end: Instant::now() + limit }
+        Self { account, stack, pace: Pace::new(name, limit, account.poll_interval) }
     }
 
     /// Waits until CloudFormation does no more with the stack `id`, and returns how it is then; `None` if it is gone.
     pub(super) async fn settled(
-        &self,
+        &mut self,
         id: &str,
         events: &mut Events,
         on_progress: &mut dyn FnMut(&str),
@@ -44,18 +38,13 @@ impl<'a> Deadline<'a> {
         }
     }
 
-    /// Waits until the next poll; `status` is where things stand.
-    pub(super) async fn pause(&self, status: &str) -> Result<(), StackError> {
-        if Instant::now() >= self.end {
-            return Err(StackError::Deadline {
-                deadline: self.name,
-                limit_s: self.limit.as_secs(),
-                stack: self.stack.to_owned(),
-                region: self.account.region.clone(),
-                status: status.to_owned(),
-            });
-        }
-        sleep(self.account.poll_interval.max(POLL_INTERVAL_MIN)).await;
-        Ok(())
+    /// Waits until the next look; `status` is where things stand.
+    pub(super) async fn pause(&mut self, status: &str) -> Result<(), StackError> {
+        self.pace.wait().await.map_err(|passed| StackError::Deadline {
+            passed,
+            stack: self.stack.to_owned(),
+            region: self.account.region.clone(),
+            status: status.to_owned(),
+        })
     }
 }
