@@ -49,6 +49,8 @@ pub struct CloudParts {
     pub hosts: Vec<CloudHost>,
     /// Where the journal is.
     pub run_directory: PathBuf,
+    /// The options by which `runner ec2 destroy` finds the same account and bucket, each after a space.
+    pub place: String,
     /// Whether they stay at the end.
     pub keep: bool,
     /// How often the user has interrupted the run.
@@ -109,22 +111,23 @@ impl CloudHosts {
         &self.parts.context.names
     }
 
-    /// Has the hosts upload what they have. One that is lost meanwhile is left out: nobody waits for it.
+    /// Has the hosts upload what they have. Those that are lost meanwhile are left out: nobody waits for them.
     async fn upload(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
         loop {
             let CloudParts { account, context, hosts, .. } = &self.parts;
             let there: Vec<CloudHost> = hosts.iter().filter(|host| !self.is_lost(host)).cloned().collect();
             let lost = tokio::select! {
-                uploaded = upload_of(&self.parts, &there) => {
-                    problems.extend(uploaded.err().map(|error| error.to_string()));
+                errors = upload_of(&self.parts, &there) => {
+                    problems.extend(errors.iter().map(ToString::to_string));
                     return problems;
                 }
-                lost = watch::first_loss(account, context.names.run().as_str(), &there) => lost,
+                lost = watch::first_losses(account, context.names.run().as_str(), &there) => lost,
             };
-            let LostHost { group, index, reason } = lost;
-            problems.push(format!("{group} {index} was lost while the results were collected: {reason}"));
-            self.lost.push((group, index));
+            for LostHost { group, index, reason } in lost {
+                problems.push(format!("{group} {index} was lost while the results were collected: {reason}"));
+                self.lost.push((group, index));
+            }
         }
     }
 
@@ -150,8 +153,8 @@ impl CloudHosts {
         let place = format!("s3://{}/{}", infrastructure.bucket, names.hosts_prefix());
         format!(
             "what the hosts uploaded stays in {place} for {RUNS_KEPT_DAYS} days, if `setup` made the bucket: `aws s3 cp --recursive {place} . \
-             --region {region}` fetches it, `runner ec2 destroy {} --region {region}` removes it",
-            names.run()
+             --region {region}` fetches it, {} removes it",
+            self.parts.destroys()
         )
     }
 
@@ -164,7 +167,6 @@ impl CloudHosts {
             return vec![];
         }
         self.watcher = None;
-        let (run, region) = (self.names().run().clone(), self.parts.account.region.clone());
         if self.parts.keep {
             tracing::warn!("{}", kept(&self.parts));
             return vec![];
@@ -178,18 +180,23 @@ impl CloudHosts {
         }
         let mut left = left.describe();
         left.push(format!(
-            "`runner ec2 destroy {run} --region {region}` tries again; the hosts end by themselves at their time limit"
+            "{} tries again; the hosts end by themselves at their time limit",
+            parts.destroys()
         ));
         left
     }
 }
 
+impl CloudParts {
+    /// The command that removes everything of the run.
+    fn destroys(&self) -> String {
+        format!("`runner ec2 destroy {}{}`", self.context.names.run(), self.place)
+    }
+}
+
 /// What a user is told who wants the hosts to stay.
 fn kept(parts: &CloudParts) -> String {
-    let (run, region) = (parts.context.names.run(), &parts.account.region);
-    format!(
-        "the hosts are kept until their time limit; `runner ec2 destroy {run} --region {region}` removes them"
-    )
+    format!("the hosts are kept until their time limit; {} removes them", parts.destroys())
 }
 
 /// Removes everything of a run, unless the user loses patience; without its results if they are to be kept.
@@ -234,8 +241,8 @@ fn known(parts: &CloudParts) -> (Known, Option<String>) {
     }
 }
 
-/// Has `hosts`, which are there, upload what they have.
-async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepError> {
+/// Has `hosts`, which are there, upload what they have; returns what went wrong.
+async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Vec<StepError> {
     let CloudParts { account, infrastructure, context, .. } = parts;
     // A command by tag also goes to hosts that are lost, and waits for them.
     let targets = if hosts.len() == parts.hosts.len() {
@@ -245,10 +252,9 @@ async fn upload_of(parts: &CloudParts, hosts: &[CloudHost]) -> Result<(), StepEr
         ids.chunks(steps::HOSTS_BY_ID_MAX).map(|ids| StepTarget::Hosts(ids.to_vec())).collect()
     };
     let step = Step::UploadNetbenchRawData;
-    let commands = targets.iter().map(|target| {
-        steps::run_step(account, infrastructure, context, step, target, hosts, std::future::pending())
-    });
-    join_all(commands).await.into_iter().collect()
+    let commands =
+        targets.iter().map(|target| steps::run_step(account, infrastructure, context, step, target, hosts));
+    join_all(commands).await.into_iter().filter_map(Result::err).collect()
 }
 
 /// Says in the journal that nothing is left.
@@ -350,8 +356,7 @@ impl Hosts for CloudHosts {
         let mut left = left.describe();
         left.extend(error);
         if !left.is_empty() {
-            let (run, region) = (parts.context.names.run(), &parts.account.region);
-            left.push(format!("`runner ec2 destroy {run} --region {region}` removes it"));
+            left.push(format!("{} removes it", parts.destroys()));
         }
         left
     }

@@ -50,7 +50,7 @@ impl Found {
         self.describe().len() == self.objects.len() && self.objects.iter().all(|key| key.starts_with(prefix))
     }
 
-    /// Each thing that is left, in words.
+    /// Each thing that is left, in words. Hosts choose the names of what they upload: on a terminal they are only text.
     pub fn describe(&self) -> Vec<String> {
         let instances = self.instances.iter().map(|(id, state)| format!("instance {id} ({state})"));
         let named = [
@@ -61,7 +61,8 @@ impl Found {
             ("object", &self.objects),
         ];
         let named =
-            named.into_iter().flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")));
+            named.into_iter().flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, id.escape_debug())));
+        let named = named.map(|(kind, id)| format!("{kind} {id}"));
         instances.chain(named).collect()
     }
 }

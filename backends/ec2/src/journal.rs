@@ -112,7 +112,9 @@ impl Journal {
         let mut line = serde_json::to_vec(entry).map_err(|error| self.error(error.into()))?;
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(|error| self.error(error))
+        // A full disk may have cut the line before.
+        let written = end_torn_line(&mut file).and_then(|()| file.write_all(&line));
+        written.and_then(|()| file.sync_data()).map_err(|error| self.error(error))
     }
 
     /// Something is about to be created.
@@ -123,12 +125,13 @@ impl Journal {
         self.write(&Entry::Intent { kind, name: name.to_owned() })
     }
 
-    /// Files of the run are about to be put into the bucket.
+    /// Files of the run are about to be put into the bucket, and later its pages.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn intend_objects(&self, names: &RunNames) -> Result<(), JournalError> {
-        self.intend(ResourceKind::Objects, &names.prefix())
+        self.intend(ResourceKind::Objects, &names.prefix())?;
+        self.intend(ResourceKind::Objects, &names.report_prefix())
     }
 
     /// It was created.
@@ -144,7 +147,7 @@ impl Journal {
     }
 }
 
-/// A crash may have cut the last line: whatever is written next begins a line of its own.
+/// A crash or a full disk may have cut the last line: whatever is written next begins a line of its own.
 fn end_torn_line(file: &mut File) -> io::Result<()> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(());

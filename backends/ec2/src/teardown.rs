@@ -8,7 +8,7 @@
 
 mod look;
 
-use crate::api::{Account, ApiError, Cause, Pace, call};
+use crate::api::{Account, ApiError, Cause, DeadlinePassed, Pace, call};
 use crate::artifacts;
 use crate::inventory::{self, Found};
 use crate::journal::Known;
@@ -29,10 +29,6 @@ const STILL_LISTED_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often everything is tried if there are errors: one that passes is gone the next time.
 const TRIES_MAX: usize = 3;
-
-/// A teardown that has taken longer than this is not tried again after errors: they come from waits that have passed
-/// their own deadlines, and would pass them once more.
-const AGAIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// Most hosts of one call (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html>).
 const TERMINATED_AT_ONCE_MAX: usize = 1000;
@@ -84,13 +80,15 @@ impl Teardown<'_> {
     /// Removes everything of the run and looks what is left. An error on the way ends nothing, and is told only if
     /// something is left at the end, or nobody can know.
     pub async fn run(&self, say: &mut dyn FnMut(&str)) -> Left {
-        let begun = Instant::now();
         let mut tries = 0;
         let mut still_listed = None;
         say("terminating the hosts");
         loop {
-            let (mut errors, parameters) = tokio::join!(self.remove_compute(), self.remove_parameters());
-            errors.extend(parameters.err().map(|error| error.to_string()));
+            let begun = Instant::now();
+            let (hosts, parameters) = tokio::join!(self.terminate_and_wait(), self.remove_parameters());
+            let hosts_stay = hosts.is_err();
+            let mut errors = self.remove_what_hosts_used(hosts).await;
+            errors.extend(parameters);
             if still_listed.is_none() {
                 say("looking for what is left");
             }
@@ -108,7 +106,8 @@ impl Teardown<'_> {
                 continue;
             }
             tries += 1;
-            if tries == TRIES_MAX || begun.elapsed() > AGAIN_LIMIT {
+            // Hosts that would not end in all that time are not waited for once more.
+            if tries == TRIES_MAX || hosts_stay && begun.elapsed() > TERMINATED_LIMIT / 2 {
                 return left;
             }
             left.errors.iter().for_each(|error| tracing::warn!("{error}"));
@@ -142,9 +141,8 @@ impl Teardown<'_> {
         self.names.run().as_str()
     }
 
-    /// Hosts first, since they use the rest.
-    async fn remove_compute(&self) -> Vec<String> {
-        let hosts = self.terminate_and_wait().await;
+    /// After the hosts, since they use it.
+    async fn remove_what_hosts_used(&self, hosts: Result<(), String>) -> Vec<String> {
         // Hosts that stay let nothing go, so there is nothing to wait for.
         let limit = if hosts.is_ok() { LET_GO_LIMIT } else { Duration::ZERO };
         let (security, placement, volumes, files) = tokio::join!(
@@ -250,11 +248,7 @@ impl Teardown<'_> {
                 Err(error) if error.cause == Cause::NotFound => return Ok(()),
                 Err(error) if is_passing(error.cause) => {
                     if let Err(passed) = pace.wait().await {
-                        return Err(if limit.is_zero() {
-                            error.to_string()
-                        } else {
-                            format!("{passed}: {error}")
-                        });
+                        return Err(after(limit, passed, error.to_string()));
                     }
                     // A launch whose answer nobody heard may have come after the hosts were looked for. None comes
                     // after its security group is gone.
@@ -290,7 +284,7 @@ impl Teardown<'_> {
                 Err(error) => return vec![error.to_string()],
             };
             if let Err(passed) = pace.wait().await {
-                return vec![format!("{passed}: {problem}")];
+                return vec![after(limit, passed, problem)];
             }
         }
     }
@@ -307,7 +301,7 @@ impl Teardown<'_> {
         let Some(bucket) = self.bucket else { return vec![] };
         let mut errors = Vec::new();
         if self.keep_results {
-            errors.extend(self.remove_own_files(bucket).await.err().map(|error| error.to_string()));
+            errors.extend(self.remove_own_files(bucket).await);
         }
         let all = (!self.keep_results).then(|| self.names.prefix());
         let report = self.with_report.then(|| self.names.report_prefix());
@@ -319,25 +313,37 @@ impl Teardown<'_> {
     }
 
     /// Removes what the run itself has put into the bucket.
-    async fn remove_own_files(&self, bucket: &str) -> Result<(), ApiError> {
+    async fn remove_own_files(&self, bucket: &str) -> Vec<String> {
+        let mut errors = Vec::new();
         for key in self.names.own_files() {
             let request = self.account.s3.delete_object().bucket(bucket).key(&key);
-            call("DeleteObject", &key, request.send()).await?;
+            errors.extend(
+                call("DeleteObject", &key, request.send()).await.err().map(|error| error.to_string()),
+            );
         }
-        Ok(())
+        errors
     }
 
-    async fn remove_parameters(&self) -> Result<(), ApiError> {
-        let parameters = inventory::parameters(self.account, Some(self.run_name())).await?;
-        // The key's name is known, whether it is listed yet or not.
-        let names = parameters.into_iter().filter_map(|parameter| parameter.name);
-        let names: BTreeSet<String> = names.chain([self.names.key_parameter()]).collect();
-        let names = Vec::from_iter(names);
-        for names in names.chunks(PARAMETERS_AT_ONCE_MAX) {
-            let request = self.account.ssm.delete_parameters().set_names(Some(names.to_vec()));
-            call("DeleteParameters", &names.join(", "), request.send()).await?;
+    /// The key first: its name is known, whether it is listed or not, and whether the caller may list.
+    async fn remove_parameters(&self) -> Vec<String> {
+        let key = self.names.key_parameter();
+        let mut errors = Vec::from_iter(self.delete_parameters(std::slice::from_ref(&key)).await.err());
+        match inventory::parameters(self.account, Some(self.run_name())).await {
+            Ok(others) => {
+                // What was just deleted may still be listed.
+                let names = others.into_iter().filter_map(|other| other.name).filter(|name| *name != key);
+                for names in Vec::from_iter(names).chunks(PARAMETERS_AT_ONCE_MAX) {
+                    errors.extend(self.delete_parameters(names).await.err());
+                }
+            }
+            Err(error) => errors.push(error),
         }
-        Ok(())
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    async fn delete_parameters(&self, names: &[String]) -> Result<(), ApiError> {
+        let request = self.account.ssm.delete_parameters().set_names(Some(names.to_vec()));
+        call("DeleteParameters", &names.join(", "), request.send()).await.map(drop)
     }
 }
 
@@ -354,6 +360,11 @@ impl GroupKind {
             Self::PlacementGroup => "placement group unused",
         }
     }
+}
+
+/// What is told of a wait of `limit` that was in vain; of none if there was none.
+fn after(limit: Duration, passed: DeadlinePassed, problem: String) -> String {
+    if limit.is_zero() { problem } else { format!("{passed}: {problem}") }
 }
 
 /// Whether hosts that were not terminated may be a moment later: then they are known everywhere.

@@ -72,12 +72,13 @@ impl Drop for Watcher {
     }
 }
 
-/// Waits until one of `hosts` does not run any more.
-pub(crate) async fn first_loss(account: &Account, run: &str, hosts: &[CloudHost]) -> LostHost {
+/// Waits until one of `hosts` does not run any more; returns all that are found then.
+pub(crate) async fn first_losses(account: &Account, run: &str, hosts: &[CloudHost]) -> Vec<LostHost> {
     let mut looks = Looks::default();
     loop {
         tokio::time::sleep(account.poll_interval * LOOKS_APART).await;
-        if let Some(lost) = looks.lost_of(account, run, hosts).await.into_iter().next() {
+        let lost = looks.lost_of(account, run, hosts).await;
+        if !lost.is_empty() {
             return lost;
         }
     }

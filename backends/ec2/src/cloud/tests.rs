@@ -35,6 +35,7 @@ fn hosts(service: &FakeService, run_directory: &Path, keep: bool) -> CloudHosts 
         context,
         hosts: vec![],
         run_directory: run_directory.to_owned(),
+        place: " --region us-east-1".into(),
         keep,
         patience: None,
     })

@@ -24,6 +24,7 @@ pub use image::{Image, RootDevice};
 pub use key::read_key;
 pub use network::open_control_port;
 pub use permission::may_launch;
+pub use request::ROOT_GIB;
 
 /// The port on which workers listen for the coordinator.
 pub const CONTROL_PORT: u16 = 9000;

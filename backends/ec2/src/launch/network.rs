@@ -24,7 +24,8 @@ impl Launch<'_> {
             Ok(created) => created.group_id().map(str::to_owned),
             // The answer to an earlier attempt was lost.
             Err(error) if error.cause == Cause::Exists => {
-                find_security_group(self.account, &self.infrastructure.vpc, &name).await?
+                let find = async || find_security_group(self.account, &self.infrastructure.vpc, &name).await;
+                Some(once_seen(self.account, find).await?)
             }
             Err(error) => return Err(error.into()),
         };
@@ -81,7 +82,6 @@ pub async fn open_control_port(
 ) -> Result<(), ApiError> {
     let name = names.security_group();
     let id = find_security_group(account, &infrastructure.vpc, &name).await?;
-    let id = id.ok_or_else(|| ApiError::incomplete("DescribeSecurityGroups", &name, "group of the run"))?;
     // A block that is open already makes the service refuse all of them.
     for cidr in cidrs {
         let permission = from(std::slice::from_ref(cidr), CONTROL_PORT, "the orchestrator, resumed");
@@ -90,12 +90,14 @@ pub async fn open_control_port(
     Ok(())
 }
 
-async fn find_security_group(account: &Account, vpc: &str, name: &str) -> Result<Option<String>, ApiError> {
+async fn find_security_group(account: &Account, vpc: &str, name: &str) -> Result<String, ApiError> {
+    let operation = "DescribeSecurityGroups";
     let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
     let request = account.ec2.describe_security_groups();
     let request = request.filters(filter("group-name", name)).filters(filter("vpc-id", vpc));
-    let found = call("DescribeSecurityGroups", name, request.send()).await?;
-    Ok(found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned))
+    let found = call(operation, name, request.send()).await?;
+    let id = found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned);
+    id.ok_or_else(|| ApiError::not_found(operation, name))
 }
 
 /// The permission for a port to be reached from blocks; none without any.

@@ -16,9 +16,9 @@ use aws_sdk_ec2::types::{
     VolumeType,
 };
 
-/// Space on the root volume of a host, in GiB: the 8 of Amazon Linux do not hold the toolchain, the sources and the
+/// Least space on the root volume of a host, in GiB: the 8 of Amazon Linux do not hold the toolchain, the sources and the
 /// build of a driver beside what drivers record.
-const ROOT_GIB: i32 = 50;
+pub const ROOT_GIB: i32 = 50;
 
 /// What all requests of a run are made from.
 #[derive(Clone, Copy)]
@@ -84,6 +84,9 @@ impl Order<'_> {
         let maintenance = InstanceMaintenanceOptionsRequest::builder()
             .auto_recovery(InstanceAutoRecoveryState::Disabled)
             .build();
+        // Everything that comes into being with a host.
+        let mut kinds = vec![ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+        kinds.extend(attempt.is_spot.then_some(ResourceType::SpotInstancesRequest));
         let request = self.account.ec2.run_instances().min_count(count).max_count(count);
         request
             .set_dry_run(created.is_none().then_some(true))
@@ -100,8 +103,7 @@ impl Order<'_> {
             .user_data(encode(script))
             .set_key_name(self.settings.key_pair.clone())
             .set_instance_market_options(attempt.is_spot.then(spare_capacity))
-            .tag_specifications(tags(ResourceType::Instance))
-            .tag_specifications(tags(ResourceType::Volume))
+            .set_tag_specifications(Some(kinds.into_iter().map(tags).collect()))
     }
 }
 

@@ -8,13 +8,20 @@ const UNIT: &str = "netbench-limit";
 /// A script that limits how long the host lives, whatever becomes of everything else: the instance's own shutdown
 /// terminates it. Source: `shutdown(8)`, and `InstanceInitiatedShutdownBehavior` of `RunInstances`.
 ///
+/// A marker beside the directories of runs says that it is armed, for which the steps look: no work is begun on a host
+/// that may live for ever.
+///
 /// `shutdown` is forgotten when the host boots again, and user data runs at the first boot only. So there is a timer as
 /// well, for the moment `expires` (RFC 3339 in UTC); one that was missed while the host was down fires at its boot
 /// (`Persistent=` of `systemd.timer(5)`). Nothing in the script depends on when it is made: the same token has to mean
 /// the same request.
 pub(super) fn script(ttl: Duration, expires: &str) -> String {
     let minutes = ttl.as_secs().div_ceil(60).max(1);
-    let limit = format!("#!/bin/bash\nshutdown -h +{minutes} 'the time limit of this netbench host'\n");
+    let limit = format!(
+        "#!/bin/bash\nshutdown -h +{minutes} 'the time limit of this netbench host' && \
+         mkdir -p \"${{NETBENCH_DIR:-/var/lib/netbench}}\" && \
+         touch \"${{NETBENCH_DIR:-/var/lib/netbench}}/limited\"\n"
+    );
     match calendar(expires) {
         Some(moment) => limit + &timer(&moment),
         None => limit,
@@ -80,7 +87,8 @@ mod tests {
     #[test]
     fn the_time_limit_is_armed_first_and_is_not_shorter_than_asked() {
         let script = script(Duration::from_secs(3601), EXPIRES);
-        assert_eq!(script.lines().nth(1), Some("shutdown -h +61 'the time limit of this netbench host'"));
+        let armed = script.lines().nth(1).unwrap();
+        assert!(armed.starts_with("shutdown -h +61 'the time limit of this netbench host' && "), "{armed}");
     }
 
     #[test]
@@ -104,14 +112,17 @@ mod tests {
         program("shutdown", r#"echo "shutdown $2" >>"$CALLS""#);
         program("systemctl", systemctl);
         let path = std::env::var("PATH").unwrap();
+        assert!(!directory.join("netbench/limited").exists());
         let output = Command::new("bash")
             .args(["-c", &script(Duration::from_secs(600), EXPIRES)])
             .env("PATH", format!("{}:{path}", directory.display()))
             .env("CALLS", directory.join("calls"))
             .env("NETBENCH_UNITS", directory.join("units"))
+            .env("NETBENCH_DIR", directory.join("netbench"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+        assert!(directory.join("netbench/limited").exists());
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         (std::fs::read_to_string(directory.join("calls")).unwrap(), said)
     }

@@ -1,8 +1,10 @@
 //! What a run will create, before anything is created: a pure function from what was asked and what the account has.
 
 mod error;
+mod resources;
 
 pub use error::PlanError;
+pub use resources::Resource;
 
 use crate::infrastructure::Subnet;
 use russula_proto::Group;
@@ -129,11 +131,6 @@ impl LaunchPlan {
 }
 
 impl Kind {
-    /// Its group.
-    pub fn role(&self) -> Group {
-        self.group
-    }
-
     /// In words, for messages: `3 servers (c6i.large)`.
     pub fn describe(&self) -> String {
         let count = self.indices.len();
