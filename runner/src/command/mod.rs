@@ -17,6 +17,8 @@ use crate::causes::with_causes;
 use crate::exit;
 use crate::run::RunError;
 #[cfg(feature = "ec2")]
+use ::ec2::stack::StackError;
+#[cfg(feature = "ec2")]
 use clap::CommandFactory;
 use clap::{ArgAction, Parser, Subcommand};
 use std::ffi::OsString;
@@ -63,9 +65,11 @@ enum Verb {
     Attach(Box<attach::Attach>),
     /// Take over a run whose orchestrator has died, and bring it to its end
     ///
-    /// Nothing that ran is run again, and nothing that finished is lost. Workers that somebody else started have gone
-    /// on meanwhile, and the repetition that was under way goes on with them. The workers of a local run end with
-    /// their orchestrator: the repetition that was under way counts as failed, and the others follow.
+    /// Nothing that ran is run again, and nothing that finished is lost. Hosts on EC2, and workers that somebody else
+    /// started, have gone on meanwhile, and the repetition that was under way goes on with them: on EC2 until the
+    /// hosts' time limit (--ttl), elsewhere until the workers' --orphan-timeout. The workers of a local run end with
+    /// their orchestrator: the repetition that was under way counts as failed, and the others follow. The region, the
+    /// profile and all other options are those of the run.
     #[command(after_long_help = EXIT_CODES)]
     Resume(resume::Resume),
     /// Make the key of a run, in a new file that only its owner can read
@@ -184,7 +188,7 @@ enum CommandError {
     Artifacts(#[from] ::ec2::artifacts::ArtifactError),
     #[cfg(feature = "ec2")]
     #[error(transparent)]
-    Stack(#[from] ::ec2::stack::StackError),
+    Stack(#[from] StackError),
 }
 
 impl CommandError {
@@ -195,6 +199,8 @@ impl CommandError {
             // What was asked does not fit the account, or the account is not there: nothing was created.
             #[cfg(feature = "ec2")]
             Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => exit::INPUT,
+            #[cfg(feature = "ec2")]
+            Self::Stack(StackError::Template(_) | StackError::NotOurs { .. }) => exit::INPUT,
             #[cfg(feature = "ec2")]
             Self::Api(_) | Self::Artifacts(_) | Self::Stack(_) => exit::INFRASTRUCTURE,
             Self::Run(error) => error.exit_code(),

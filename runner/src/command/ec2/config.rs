@@ -2,7 +2,7 @@
 //! both.
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -34,9 +34,8 @@ pub(in crate::command) fn expand(
         text.parse().map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
     let mut all = args.to_vec();
     for (key, value) in &table {
-        let option = command.get_arguments().find(|arg| arg.get_long() == Some(key) && key != "config");
-        let Some(option) = option else {
-            let known = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect();
+        let Some(option) = options_of(command).find(|arg| arg.get_long() == Some(key)) else {
+            let known = options_of(command).filter_map(|arg| arg.get_long()).map(str::to_owned).collect();
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone(), known });
         };
         if matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine) {
@@ -76,19 +75,25 @@ pub(in crate::command) fn expand(
     Ok(all)
 }
 
+/// Those that a file can have.
+fn options_of(command: &Command) -> impl Iterator<Item = &Arg> {
+    let is_of_files = |arg: &&Arg| !matches!(arg.get_long(), Some("config" | "help" | "version" | "verbose"));
+    command.get_arguments().filter(is_of_files)
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
-        Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+        Value::Boolean(is_on) => Some(is_on.to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Arg;
 
     fn command() -> Command {
         Command::new("ec2")
@@ -127,6 +132,7 @@ mod tests {
         for (file, expected) in [
             ("regoin = 'x'", "there is no option \"regoin\"; the keys are"),
             ("config = 'other.toml'", "there is no option \"config\""),
+            ("help = true", "there is no option \"help\""),
             ("spot = 'yes'", "spot is string; expected true or false"),
             ("region = { a = 1 }", "region is table; expected a text or a number"),
             ("driver = [['a']]", "driver is a list of lists"),

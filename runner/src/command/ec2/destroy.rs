@@ -2,11 +2,10 @@
 //! `destroy` also goes by its journal.
 
 use super::account::{Session, interrupted};
-use super::options::{AccountArgs, TTL_MAX};
+use super::options::{PlaceArgs, TTL_MAX};
 use crate::command::CommandError;
 use crate::exit;
 use clap::Args;
-use ec2::infrastructure::{self, InfrastructureError};
 use ec2::inventory::{self, Found};
 use ec2::journal::Known;
 use ec2::names::{RunNames, TAG_BUCKET, TAG_CREATED, TAG_EXPIRES, TAG_OWNER};
@@ -14,19 +13,22 @@ use ec2::teardown;
 use jiff::Timestamp;
 use russula_proto::RunId;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Leads to the run that was begun last.
+const LATEST: &str = "latest";
+
 /// Options of `runner ec2 destroy`.
 #[derive(Debug, Args)]
 pub(super) struct Destroy {
-    /// Name of the run
+    /// Name of the run, or `latest` for the last one of --out
     run: RunId,
 
     #[command(flatten)]
-    account: AccountArgs,
+    place: PlaceArgs,
 
     /// Directory that has a directory for each run: if this one's is there, its journal says what it has created
     #[arg(long, value_name = "DIR", default_value = "runs")]
@@ -37,7 +39,7 @@ pub(super) struct Destroy {
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
-    account: AccountArgs,
+    place: PlaceArgs,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -48,7 +50,7 @@ pub(super) struct List {
 #[derive(Debug, Args)]
 pub(super) struct Collect {
     #[command(flatten)]
-    account: AccountArgs,
+    place: PlaceArgs,
 
     /// Also runs that were begun longer ago than this, whatever their time limit
     #[arg(long, value_name = "DURATION", value_parser = backends::durations::parse_limit)]
@@ -57,27 +59,45 @@ pub(super) struct Collect {
 
 impl Destroy {
     pub(super) fn run(mut self) -> Result<ExitCode, CommandError> {
+        if self.run.as_str() == LATEST {
+            self.run = latest(&self.out)?;
+        }
         // It is there only on the machine on which the run was begun.
         let journal = Known::read(&self.out.join(self.run.as_str()), &self.run);
         let errors = Vec::from_iter(journal.as_ref().err().map(ToString::to_string));
         let known = journal.unwrap_or_default();
-        self.account.region = self.account.region.or_else(|| known.region.clone());
-        let session = Session::open(&self.account)?;
-        let how = format!("`runner ec2 destroy {}` goes on from here", self.run);
+        let account = &mut self.place.account;
+        account.region = account.region.take().or_else(|| known.region.clone());
+        let session = Session::open(account)?;
+        let options = self.place.options(&session.account.region);
+        let how = format!("`runner ec2 destroy {}{options}` goes on from here", self.run);
         let condemned = Condemned { run: self.run, known, with_report: true, errors };
         let destroyed = session.unless_interrupted(async {
-            let bucket = Bucket::find(&session, &self.account).await;
+            let bucket = Bucket::find(&session, &self.place).await;
             destroy(&session, &bucket, condemned).await
         })?;
         Ok(destroyed.unwrap_or_else(|| interrupted(&how)))
     }
 }
 
+/// The run that was begun last in the directory of runs.
+fn latest(out: &Path) -> Result<RunId, CommandError> {
+    let link = out.join(LATEST);
+    let directory = std::fs::canonicalize(&link).ok();
+    let name = directory.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()?.parse().ok());
+    name.ok_or_else(|| {
+        let link = link.display();
+        CommandError::Input(format!(
+            "{link} leads to no run; name it (`runner ec2 list` shows what there is)"
+        ))
+    })
+}
+
 impl List {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
-        let session = Session::open(&self.account)?;
+        let session = Session::open(&self.place.account)?;
         let runs = session.runtime.block_on(async {
-            let bucket = Bucket::find(&session, &self.account).await;
+            let bucket = Bucket::find(&session, &self.place).await;
             inventory::find(&session.account, None, bucket.name()).await
         })?;
         let mut stdout = std::io::stdout().lock();
@@ -91,12 +111,16 @@ impl List {
             let tag = |key: &str| found.tags.get(key).map_or("?", String::as_str);
             let _ = writeln!(
                 stdout,
-                "{run}  {} things  created {}  expires {}  by {}",
+                "{}  {} things  created {}  expires {}  by {}",
+                run.escape_debug(),
                 found.describe().len(),
                 tag(TAG_CREATED),
                 tag(TAG_EXPIRES),
                 tag(TAG_OWNER)
             );
+            for what in found.describe() {
+                let _ = writeln!(stdout, "    {what}");
+            }
         }
         if runs.is_empty() {
             let _ = writeln!(std::io::stderr(), "nothing of any run exists");
@@ -107,21 +131,18 @@ impl List {
 
 impl Collect {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
-        let session = Session::open(&self.account)?;
+        let session = Session::open(&self.place.account)?;
         let collected = session.unless_interrupted(self.collect(&session))?;
         collected.unwrap_or_else(|| Ok(interrupted("`runner ec2 gc` goes on from here")))
     }
 
     async fn collect(&self, session: &Session) -> Result<ExitCode, CommandError> {
-        let bucket = Bucket::find(session, &self.account).await;
+        let bucket = Bucket::find(session, &self.place).await;
         let runs = inventory::find(&session.account, None, bucket.name()).await?;
         let now = Timestamp::now();
         let mut code = ExitCode::SUCCESS;
         for (run, found) in &runs {
-            if !is_due(run, found, now, self.older_than) {
-                let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
-                continue;
-            }
+            let is_due = is_due(run, found, now, self.older_than);
             let Ok(run) = run.parse::<RunId>() else {
                 // Anybody who may tag or upload has chosen the name.
                 let name = run.escape_debug();
@@ -129,9 +150,15 @@ impl Collect {
                 code = ExitCode::from(exit::INFRASTRUCTURE);
                 continue;
             };
+            if !is_due {
+                let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
+                continue;
+            }
             if found.has_only(&RunNames::new(run.clone()).hosts_prefix()) {
                 let what = "results that could not be fetched, which expire in the bucket";
-                let _ = writeln!(std::io::stderr(), "{run}: {what}; `runner ec2 destroy {run}` removes them");
+                let destroy =
+                    format!("runner ec2 destroy {run}{}", self.place.options(&session.account.region));
+                let _ = writeln!(std::io::stderr(), "{run}: {what}; `{destroy}` removes them");
                 continue;
             }
             // Copies of reports outlive their runs; the bucket lets them expire.
@@ -165,22 +192,17 @@ fn begun_of(run: &str) -> Option<Timestamp> {
 #[derive(Clone)]
 enum Bucket {
     Known(String),
-    /// There is no stack, which has gone with its bucket or was never there.
-    None,
-    Unknown(Arc<InfrastructureError>),
+    /// Why nobody knows. There may be no such stack, and another one with which the run was made.
+    Unknown(Arc<CommandError>),
 }
 
 impl Bucket {
-    async fn find(session: &Session, args: &AccountArgs) -> Self {
-        match infrastructure::find(&session.account, &args.stack).await {
+    async fn find(session: &Session, place: &PlaceArgs) -> Self {
+        match place.infrastructure(session).await {
             Ok(infrastructure) => Self::Known(infrastructure.bucket),
             Err(error) => {
                 tracing::warn!("the bucket is not known, so files of runs are not looked for: {error}");
-                if matches!(error, InfrastructureError::NoStack { .. }) {
-                    Self::None
-                } else {
-                    Self::Unknown(Arc::new(error))
-                }
+                Self::Unknown(Arc::new(error))
             }
         }
     }
@@ -188,7 +210,7 @@ impl Bucket {
     fn name(&self) -> Option<&str> {
         match self {
             Self::Known(name) => Some(name),
-            Self::None | Self::Unknown(_) => None,
+            Self::Unknown(_) => None,
         }
     }
 }
@@ -231,7 +253,10 @@ async fn destroy(session: &Session, bucket: &Bucket, condemned: Condemned) -> Ex
     let mut left = teardown.run(&mut say).await;
     left.errors.extend(errors);
     if let Bucket::Unknown(error) = bucket {
-        left.errors.push(format!("files of the run may be in the bucket, which is not known: {error}"));
+        left.errors.push(format!(
+            "files of the run may be in the bucket, which is not known: {error}; was the run made with another stack? \
+             name it by --stack or --cdk-config-file"
+        ));
     }
     if left.is_nothing() {
         // A closed stdout is the reader's wish.

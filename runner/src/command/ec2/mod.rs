@@ -19,19 +19,19 @@ use crate::run::{Beginning, RunDirectory, RunError};
 use account::Session;
 use backends::scenario::Scenario;
 use clap::{Args, Subcommand};
-use options::{AccountArgs, Ec2Run};
+use options::{Ec2Run, PlaceArgs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Options of `runner ec2`; what it does is told to the user at its verb.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Ec2 {
     #[command(subcommand)]
     verb: Option<Ec2Verb>,
 
     #[command(flatten)]
-    account: AccountArgs,
+    place: PlaceArgs,
 
     #[command(flatten)]
     run: Ec2Run,
@@ -54,7 +54,7 @@ enum Ec2Verb {
 impl Ec2 {
     pub(super) fn run(self, verbose: bool) -> Result<ExitCode, CommandError> {
         match self.verb {
-            None => self.run.run(&self.account, verbose),
+            None => self.run.run(&self.place, verbose),
             Some(Ec2Verb::Setup(setup)) => setup.run(),
             Some(Ec2Verb::Teardown(teardown)) => teardown.run(),
             Some(Ec2Verb::Destroy(destroy)) => destroy.run(),
@@ -73,7 +73,7 @@ impl Ec2 {
 /// The options of a run, as `run.json` has them.
 #[derive(serde::Deserialize)]
 pub(super) struct Recorded {
-    account: AccountArgs,
+    place: PlaceArgs,
     ec2: Ec2Run,
 }
 
@@ -87,6 +87,6 @@ impl Recorded {
         (json, verbose): (bool, bool),
     ) -> Result<ExitCode, CommandError> {
         self.ec2.run.json |= json;
-        self.ec2.resume(&self.account, directory, scenario, beginning, verbose)
+        self.ec2.resume(&self.place, directory, scenario, beginning, verbose)
     }
 }

@@ -1,13 +1,20 @@
 //! What `runner ec2` is told, on the command line or in a file.
 
+use super::Session;
+use crate::command::CommandError;
 use crate::command::options::RunOptions;
 use crate::command::programs::ProgramOptions;
 use backends::drivers::{BadPackage, DriverSource, Package};
 use clap::{Args, ValueEnum};
+use ec2::infrastructure::{self, Infrastructure};
 use ec2::plan::Placement;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Name of the stack that `setup` makes.
+const STACK: &str = "netbench";
 
 /// Where the account is.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
@@ -21,12 +28,63 @@ pub(super) struct AccountArgs {
     pub(super) profile: Option<String>,
 
     /// CloudFormation stack with the network, the bucket and the role that runs need (`runner ec2 setup` makes it)
-    #[arg(long, value_name = "NAME", default_value = "netbench")]
+    #[arg(long, value_name = "NAME", default_value = STACK)]
     pub(super) stack: String,
 
     /// Time between two looks at something that takes its time; looks get rarer
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = backends::durations::parse_limit)]
     pub(super) poll_interval: Duration,
+}
+
+/// Where runs are: the account, and what there is in it for them.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    pub(super) account: AccountArgs,
+
+    /// Use the infrastructure that the CDK of the original netbench orchestrator made, as it wrote it into this file
+    #[arg(long, value_name = "FILE", conflicts_with = "stack")]
+    pub(super) cdk_config_file: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The same from whichever directory it is read again.
+    ///
+    /// # Errors
+    /// If nobody knows the directory of this process.
+    pub(super) fn absolute(&self) -> std::io::Result<Self> {
+        let file = self.cdk_config_file.as_ref().map(std::path::absolute).transpose()?;
+        Ok(Self { cdk_config_file: file, ..self.clone() })
+    }
+
+    /// What runs use and do not create.
+    pub(super) async fn infrastructure(&self, session: &Session) -> Result<Infrastructure, CommandError> {
+        let Some(path) = &self.cdk_config_file else {
+            return Ok(infrastructure::find(&session.account, &self.account.stack).await?);
+        };
+        let config = infrastructure::from_cdk_config(path);
+        let config = config.map_err(|error| CommandError::Input(error.to_string()))?;
+        Ok(config.find(&session.account).await?)
+    }
+
+    /// The options by which a command that a user is told of finds the same place in `region`, each after a space.
+    pub(super) fn options(&self, region: &str) -> String {
+        let AccountArgs { profile, stack, .. } = &self.account;
+        let file = self.cdk_config_file.as_ref().map(|file| file.display().to_string());
+        let options = [
+            ("region", Some(region).filter(|region| !region.is_empty())),
+            ("profile", profile.as_deref()),
+            ("stack", Some(stack.as_str()).filter(|stack| *stack != STACK)),
+            ("cdk-config-file", file.as_deref()),
+        ];
+        options.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", word(value?)))).collect()
+    }
+}
+
+/// `text` as a user types it in a shell.
+fn word(text: &str) -> Cow<'_, str> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@+=".contains(letter);
+    if text.chars().all(is_plain) { text.into() } else { ec2::steps::quote(text).into() }
 }
 
 /// Options of a run on EC2.
@@ -35,8 +93,8 @@ pub(super) struct AccountArgs {
 /// whatever happens, and the instances end by themselves after --ttl.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub(super) struct Ec2Run {
-    /// The scenario file; s2n-netbench-scenarios makes them
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The scenario file, which has to be given here or in --config; s2n-netbench-scenarios makes them
+    #[arg(long, value_name = "FILE")]
     pub(super) scenario: Option<PathBuf>,
 
     #[command(flatten)]
@@ -58,10 +116,6 @@ pub(super) struct Ec2Run {
     /// drivers come from the registry]
     #[arg(long, value_name = "NAME=SOURCE")]
     pub(super) driver_source: Vec<DriverSource>,
-
-    /// Use the infrastructure that the CDK of the original netbench orchestrator made, as it wrote it into this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) cdk_config_file: Option<PathBuf>,
 
     /// Zones of the servers: one for all, or one for each in order [default: any zone with room]
     #[arg(long, value_name = "ZONE", value_delimiter = ',')]
@@ -99,8 +153,8 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "NAME")]
     pub(super) key_pair: Option<String>,
 
-    /// Try spare capacity first, which is cheaper and can be taken away
-    #[arg(long)]
+    /// Try spare capacity first, which is cheaper and can be taken away; --spot=false if the file of --config says so
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(super) spot: bool,
 
     /// How long the hosts live at most, whatever becomes of this program; the run ends early enough for its results to be
@@ -108,8 +162,8 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = parse_ttl)]
     pub(super) ttl: Duration,
 
-    /// Keep everything at the end: the hosts end at --ttl, and `runner ec2 destroy` removes the rest
-    #[arg(long)]
+    /// Keep everything at the end: the hosts end at --ttl, and `runner ec2 destroy` removes the rest; --keep=false likewise
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(super) keep: bool,
 
     /// From where the workers can be reached, as a CIDR block; may be repeated [default: this machine's public address]
@@ -129,7 +183,7 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = backends::durations::parse_limit)]
     pub(super) step_timeout: Duration,
 
-    /// Say what would be created, check the permissions, and change nothing
+    /// Say what would be created and whether the hosts may be launched, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 
@@ -205,6 +259,22 @@ mod tests {
             assert!(parse_cidr(wrong).unwrap_err().starts_with("expected an IPv4 block"), "{wrong}");
         }
         assert!(parse_cidr("0.0.0.0/0").unwrap_err().contains("whole internet"));
+    }
+
+    #[test]
+    fn a_command_that_a_user_is_told_of_finds_the_same_place() {
+        let account = |stack: &str, profile: Option<&str>| AccountArgs {
+            region: None,
+            profile: profile.map(str::to_owned),
+            stack: stack.to_owned(),
+            poll_interval: Duration::from_secs(2),
+        };
+        let place =
+            |account, file: Option<&str>| PlaceArgs { account, cdk_config_file: file.map(Into::into) };
+        assert_eq!(place(account(STACK, None), None).options("eu-west-1"), " --region eu-west-1");
+        assert_eq!(place(account("ours", Some("me")), None).options(""), " --profile me --stack ours");
+        let of_cdk = place(account(STACK, None), Some("/my files/cdk.json"));
+        assert_eq!(of_cdk.options("x"), " --region x --cdk-config-file '/my files/cdk.json'");
     }
 
     #[test]

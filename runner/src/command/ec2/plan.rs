@@ -1,21 +1,22 @@
 //! The plan of a run: what was asked, looked up in the account, and shown.
 
 use super::Session;
-use super::options::Ec2Run;
+use super::options::{Ec2Run, PlaceArgs};
 use super::run::collection_time;
 use crate::command::CommandError;
 use backends::scenario::Scenario;
-use ec2::api::ApiError;
+use ec2::api::{ApiError, Cause};
 use ec2::artifacts::AL2023_GLIBC;
-use ec2::infrastructure::{self, Infrastructure};
+use ec2::infrastructure::Infrastructure;
 use ec2::launch::{CONTROL_PORT, Image, Settings, may_launch};
 use ec2::names::RunNames;
-use ec2::plan::{Account, Architecture, GroupRequest, LaunchPlan, Request};
+use ec2::plan::{Account, Architecture, GroupRequest, LaunchPlan, Request, Resource};
 use ec2::tags::{self, Tags};
 use ec2::{lookup, public_address};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Stands in a dry run for the name of the run, which there is only once the run has a directory.
 const UNNAMED: &str = "planned";
@@ -27,6 +28,8 @@ pub(super) struct Planned {
     pub(super) settings: Settings,
     /// The architectures of which the user chose the image.
     own_images: Vec<Architecture>,
+    /// vCPUs of standard instances that the account may have at once, if it is known.
+    vcpu_quota: Option<u32>,
 }
 
 impl Ec2Run {
@@ -34,11 +37,11 @@ impl Ec2Run {
     pub(super) fn plan(
         &self,
         session: &Session,
-        stack: &str,
+        place: &PlaceArgs,
         scenario: &Scenario,
     ) -> Result<Planned, CommandError> {
         session.runtime.block_on(async {
-            let infrastructure = self.infrastructure(session, stack).await?;
+            let infrastructure = place.infrastructure(session).await?;
             let request = self.request(scenario)?;
             let types = [&request.servers, &request.clients].map(|group| group.instance_type.clone());
             let mut types = Vec::from(types);
@@ -50,25 +53,13 @@ impl Ec2Run {
             };
             let plan = ec2::plan::plan(&request, &account)?;
             let (settings, own_images) = self.settings(session, &plan).await?;
-            Ok(Planned { infrastructure, plan, settings, own_images })
+            let vcpu_quota = account.vcpu_quota;
+            Ok(Planned { infrastructure, plan, settings, own_images, vcpu_quota })
         })
     }
 
-    /// What the run uses and does not create.
-    pub(super) async fn infrastructure(
-        &self,
-        session: &Session,
-        stack: &str,
-    ) -> Result<Infrastructure, CommandError> {
-        let Some(path) = &self.cdk_config_file else {
-            return Ok(infrastructure::find(&session.account, stack).await?);
-        };
-        let config = infrastructure::from_cdk_config(path);
-        let config = config.map_err(|error| CommandError::Input(error.to_string()))?;
-        Ok(config.find(&session.account).await?)
-    }
-
     fn request(&self, scenario: &Scenario) -> Result<Request, CommandError> {
+        check_ports(self.driver_port, scenario.servers().len().max(scenario.clients().len()))?;
         let group = |count: usize, zones: &Vec<String>, placement, own_type: &Option<String>| {
             let count = u16::try_from(count).map_err(|_| {
                 CommandError::Input(format!(
@@ -166,6 +157,19 @@ impl Ec2Run {
     }
 }
 
+/// Each host has a port of its own for its driver, by its place in its group, and one for its worker.
+fn check_ports(first: u16, hosts: usize) -> Result<(), CommandError> {
+    let last = usize::from(first) + hosts.saturating_sub(1);
+    let problem = if last > usize::from(u16::MAX) {
+        format!("{hosts} hosts need ports up to {last}, and there are 65535")
+    } else if (usize::from(first)..=last).contains(&usize::from(CONTROL_PORT)) {
+        format!("drivers would have ports {first} to {last}, and {CONTROL_PORT} is that of the workers")
+    } else {
+        return Ok(());
+    };
+    Err(CommandError::Input(format!("--driver-port {first}: {problem}")))
+}
+
 /// The service refuses a block that is named twice.
 fn each_once(blocks: &[String]) -> Vec<String> {
     BTreeSet::from_iter(blocks).into_iter().cloned().collect()
@@ -179,53 +183,55 @@ impl Planned {
 
     /// Whether the caller may launch the hosts.
     pub(super) fn check_permission(&self, session: &Session) -> Result<(), CommandError> {
-        let Self { infrastructure, plan, settings, own_images: _ } = self;
+        let Self { infrastructure, plan, settings, .. } = self;
         let names = RunNames::new(UNNAMED.parse().expect("the name is a legal one"));
-        let tags = self.tags(session);
+        let tags = tags_of(session, UNNAMED, plan.ttl, &infrastructure.bucket);
         let may = may_launch(&session.account, infrastructure, (&names, &tags), plan, settings);
-        Ok(session.runtime.block_on(may)?)
-    }
-
-    /// The tags of the hosts, but for the name of the run.
-    fn tags(&self, session: &Session) -> Tags {
-        let now = Timestamp::now();
-        let ttl = self.plan.ttl;
-        Tags {
-            run: UNNAMED.to_owned(),
-            owner: tags::value_of(&session.caller.arn),
-            created: now.to_string(),
-            expires: now.saturating_add(ttl).unwrap_or(now).to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            bucket: self.infrastructure.bucket.clone(),
-        }
+        session.runtime.block_on(may).map_err(|error| match error.cause {
+            // Another zone or type would do.
+            Cause::Capacity | Cause::Invalid | Cause::NotFound => CommandError::Input(error.to_string()),
+            Cause::Quota
+            | Cause::Permission
+            | Cause::Exists
+            | Cause::InUse
+            | Cause::Throttled
+            | Cause::Unreachable
+            | Cause::DryRun
+            | Cause::Other => error.into(),
+        })
     }
 
     /// In words, for `--dry-run`.
     pub(super) fn describe(&self, session: &Session) -> String {
-        let Self { infrastructure, plan, settings, own_images: _ } = self;
+        let Self { infrastructure, plan, settings, vcpu_quota, own_images: _ } = self;
         let mut text = String::new();
         let (account, region) = (&session.caller.account, &session.account.region);
         let _ = writeln!(text, "account {account}, region {region}, network {}", infrastructure.vpc);
-        for kind in &plan.kinds {
-            let zones: Vec<&str> = kind.zones.iter().map(|zone| zone.zone.as_str()).collect();
-            let placement = kind.placement.strategy().unwrap_or("anywhere");
-            let _ = writeln!(text, "launch {}, {placement}, in {}", kind.describe(), zones.join(" or "));
-        }
-        let spot = if plan.spot { ", spare capacity first" } else { "" };
-        let _ = writeln!(text, "{} vCPUs at the same time{spot}", plan.vcpus);
+        let quota = match vcpu_quota {
+            Some(quota) => format!("the quota of standard instances is {quota}"),
+            None => "the quota is not known".to_owned(),
+        };
+        let _ = writeln!(text, "{} vCPUs at the same time; {quota}", plan.vcpus);
         for (architecture, image) in &settings.images {
             let _ = writeln!(text, "image {image} ({architecture})");
         }
+        let mut create = |kind: &str, what: &str| {
+            let _ = writeln!(text, "create {kind:<18} {what}");
+        };
         let control_cidrs = settings.control_cidrs.join(", ");
-        let _ = writeln!(text, "create a security group: port {CONTROL_PORT} from {control_cidrs}");
-        if !settings.ssh_cidrs.is_empty() {
-            let _ = writeln!(text, "    and ssh from {}", settings.ssh_cidrs.join(", "));
-        }
-        let _ = writeln!(
-            text,
-            "create a parameter with the key of the run, and files in {}",
-            infrastructure.bucket
+        create(
+            "security group",
+            &format!("port {CONTROL_PORT} from {control_cidrs}; hosts among themselves"),
         );
+        if !settings.ssh_cidrs.is_empty() {
+            create("", &format!("and ssh from {}", settings.ssh_cidrs.join(", ")));
+        }
+        create("parameter", "the key of the run, encrypted");
+        let bucket = &infrastructure.bucket;
+        create("objects", &format!("programs, scenario, results, report and status page in {bucket}"));
+        for Resource { kind, what } in plan.resources() {
+            create(kind, &what);
+        }
         let ttl = plan.ttl;
         let collection = humantime::format_duration(collection_time(ttl));
         let ttl = humantime::format_duration(ttl);
@@ -235,5 +241,36 @@ impl Planned {
         let steps: Vec<&str> = steps.map(|step| step.name()).collect();
         let _ = writeln!(text, "steps: {}", steps.join(", "));
         text
+    }
+}
+
+/// The tags of a run that begins now, and of everything that it creates.
+pub(super) fn tags_of(session: &Session, run: &str, ttl: Duration, bucket: &str) -> Tags {
+    let now = Timestamp::now();
+    Tags {
+        run: run.to_owned(),
+        owner: tags::value_of(&session.caller.arn),
+        created: now.to_string(),
+        expires: now.saturating_add(ttl).unwrap_or(now).to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        bucket: bucket.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_have_ports_that_exist_and_are_not_the_workers() {
+        assert!(check_ports(4433, 4567).is_ok() && check_ports(65_535, 1).is_ok());
+        for (first, hosts, expected) in [
+            (4433, 4568, "9000 is that of the workers"),
+            (9000, 1, "9000 is that of the workers"),
+            (65_500, 100, "100 hosts need ports up to 65599"),
+        ] {
+            let error = check_ports(first, hosts).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

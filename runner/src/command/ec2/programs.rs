@@ -300,7 +300,7 @@ impl Supplies {
 impl Planned {
     /// The kinds of hosts of `groups`, each once.
     fn machines(&self, groups: &[Group]) -> Vec<Machine> {
-        let kinds = self.plan.kinds.iter().filter(|kind| groups.contains(&kind.role()));
+        let kinds = self.plan.kinds.iter().filter(|kind| groups.contains(&kind.group));
         let mut machines: Vec<Machine> = kinds
             .map(|kind| Machine { architecture: kind.architecture, glibc: self.glibc(kind.architecture) })
             .collect();

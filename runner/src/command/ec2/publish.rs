@@ -201,8 +201,7 @@ impl Observer for Live {
 pub(super) fn write_facts(run_directory: &Path, hosts: &[CloudHost], plan: &LaunchPlan) {
     for host in hosts {
         let role = if host.group == Group::Server { Role::Server } else { Role::Client };
-        let kind =
-            plan.kinds.iter().find(|kind| kind.role() == host.group && kind.indices.contains(&host.index));
+        let kind = plan.kind_of(host.group, host.index);
         let placement = kind.and_then(|kind| kind.placement.strategy()).unwrap_or("unspecified");
         let facts = [
             ("instance", host.instance.clone()),

@@ -1,8 +1,8 @@
 //! `runner ec2 --scenario FILE`: one run in the cloud.
 
 use super::Session;
-use super::options::{AccountArgs, Ec2Run};
-use super::plan::Planned;
+use super::options::{AccountArgs, Ec2Run, PlaceArgs};
+use super::plan::{Planned, tags_of};
 use super::programs::{OnHosts, Supplies};
 use super::publish::{self, Publication};
 use crate::command::CommandError;
@@ -26,8 +26,7 @@ use ec2::patience::out_of_patience;
 use ec2::plan::LaunchPlan;
 use ec2::provision::{News, Preparation, ProvisionError, provision};
 use ec2::steps::ScriptContext;
-use ec2::tags::{self, Tags};
-use jiff::Timestamp;
+use ec2::tags::Tags;
 use russula_proto::{CoordinatorLimits, Key};
 use serde_json::json;
 use std::io::Write;
@@ -35,18 +34,31 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+const NO_SCENARIO: &str =
+    "which scenario is to be run? give --scenario FILE, or scenario = \"FILE\" in the file of --config";
+
 impl Ec2Run {
-    pub(super) fn run(self, account: &AccountArgs, verbose: bool) -> Result<ExitCode, CommandError> {
-        let source = ScenarioSource::new(self.scenario.clone());
+    pub(super) fn run(self, place: &PlaceArgs, verbose: bool) -> Result<ExitCode, CommandError> {
+        let Some(file) = self.scenario.clone() else {
+            return Err(CommandError::Input(NO_SCENARIO.to_owned()));
+        };
+        let place = &place.absolute().map_err(RunError::OwnPath)?;
+        let source = ScenarioSource::File(file);
         let scenario = source.load().map_err(|error| CommandError::Input(error.to_string()))?;
         let local = self.local_programs()?;
-        let session = Session::open(account)?;
-        let planned = self.plan(&session, &account.stack, &scenario)?;
+        let session = Session::open(&place.account)?;
+        let planned = self.plan(&session, place, &scenario)?;
         let supplies = local.supplies(&session, &planned)?;
-        planned.check_permission(&session)?;
         if self.dry_run {
             let text = planned.describe(&session) + &supplies.describe();
             let _ = std::io::stdout().write_all(text.as_bytes());
+        }
+        planned.check_permission(&session)?;
+        if self.dry_run {
+            let _ = writeln!(
+                std::io::stdout(),
+                "the hosts may be launched: EC2 says so (dry run of RunInstances)"
+            );
             return Ok(ExitCode::SUCCESS);
         }
         run::raise_file_limit();
@@ -57,15 +69,20 @@ impl Ec2Run {
         let on_hosts = self.on_hosts(scenario.name())?;
         let artifacts = supplies.artifacts(&file, &on_hosts)?;
         let plan = self.run_plan(&directory, key_file::generate()?, &supplies.drivers, (&file, scenario))?;
-        let options = json!({"account": account, "ec2": self});
+        let options = json!({"place": place, "ec2": self});
         directory.write_plan("ec2", &plan, &options)?;
         let files = HostFiles { artifacts, supplies, on_hosts };
         let patience = interrupts.patience().map_err(RunError::Signals)?;
         let bucket = &planned.infrastructure.bucket;
         let publication = Publication::begin(&session, bucket, &directory, &plan, patience.clone());
         let progress = Progress::new(&plan).observed_by(publication.observer());
-        let part =
-            RunParts { plan: &plan, directory: &directory, progress: &progress, publication: &publication };
+        let part = RunParts {
+            place,
+            plan: &plan,
+            directory: &directory,
+            progress: &progress,
+            publication: &publication,
+        };
         let outcome = self.carry_out(session, planned, files, &part, interrupts, patience);
         let outcome = outcome.inspect_err(|error| directory.note_failure(error));
         self.show(&directory, outcome, publication, verbose)
@@ -74,20 +91,20 @@ impl Ec2Run {
     /// Takes the run in `directory` over, which was begun with these options.
     pub(super) fn resume(
         &self,
-        account: &AccountArgs,
+        place: &PlaceArgs,
         directory: &RunDirectory,
         (file, scenario): (PathBuf, Scenario),
         beginning: Result<Beginning, RunError>,
         verbose: bool,
     ) -> Result<ExitCode, CommandError> {
-        let left = LeftBehind::read(directory)?;
-        let region = left.region.clone();
-        let taken_over = self.take_over(account, directory, (file, scenario), beginning, left);
+        let left = LeftBehind::read(directory, place)?;
+        let options = place.options(&left.region);
+        let taken_over = self.take_over(place, directory, (file, scenario), beginning, left);
         if !matches!(taken_over, Ok((Ok(_), _))) {
             let run = directory.run_id();
             let _ = writeln!(
                 std::io::stderr(),
-                "what there is of the run stays as it is; `runner ec2 destroy {run} --region {region}` removes it"
+                "what there is of the run stays as it is; `runner ec2 destroy {run}{options}` removes it"
             );
         }
         let (outcome, publication) = taken_over?;
@@ -97,14 +114,14 @@ impl Ec2Run {
     /// Has the hosts that are `left` go on. If that cannot begin, nothing of the run has changed.
     fn take_over(
         &self,
-        account: &AccountArgs,
+        place: &PlaceArgs,
         directory: &RunDirectory,
         (file, scenario): (PathBuf, Scenario),
         beginning: Result<Beginning, RunError>,
         left: LeftBehind,
     ) -> Result<(Result<Outcome, RunError>, Publication), CommandError> {
         let beginning = beginning?;
-        let account = AccountArgs { region: Some(left.region), ..account.clone() };
+        let account = AccountArgs { region: Some(left.region), ..place.account.clone() };
         let session = Session::open(&account)?;
         let names = RunNames::new(directory.run_id().clone());
         let on_hosts = self.on_hosts(scenario.name())?;
@@ -115,7 +132,7 @@ impl Ec2Run {
         };
         let drivers: Vec<PlannedDriver> = self.run.driver_names()?.iter().map(driver).collect();
         let (infrastructure, key) = session.runtime.block_on(async {
-            let infrastructure = self.infrastructure(&session, &account.stack).await?;
+            let infrastructure = place.infrastructure(&session).await?;
             let key = read_key(&session.account, &names).await.map_err(|error| {
                 let is_gone = error.cause == Cause::NotFound;
                 let gone = || CommandError::Input(format!("the run is being given back already: {error}"));
@@ -135,6 +152,7 @@ impl Ec2Run {
         let progress = Progress::new(&plan).observed_by(publication.observer());
         progress.message(publication.launched(&left.hosts));
         let mut hosts = CloudHosts::new(CloudParts {
+            place: place.options(&session.account.region),
             runtime: session.runtime,
             account: session.account,
             infrastructure,
@@ -193,10 +211,11 @@ impl Ec2Run {
         let HostFiles { artifacts, supplies: Supplies { built, builds, .. }, on_hosts } = files;
         let context = self.context(&session, &planned.infrastructure.bucket, &names, plan, &on_hosts);
         let preparation = Preparation { artifacts, built, builds, context: context.clone(), ttl: self.ttl };
-        let tags = self.tags(&session, &names, &planned.infrastructure.bucket);
+        let tags = tags_of(&session, names.run().as_str(), self.ttl, &planned.infrastructure.bucket);
         let Planned { infrastructure, plan: launch_plan, settings, .. } = planned;
         // From here on, whatever is created is given back when these are dropped.
         let mut hosts = CloudHosts::new(CloudParts {
+            place: part.place.options(&session.account.region),
             runtime: session.runtime,
             account: session.account,
             infrastructure,
@@ -220,18 +239,6 @@ impl Ec2Run {
         run::run(plan, &mut hosts as &mut dyn Hosts, directory, progress, interrupts, Beginning::New)
     }
 
-    fn tags(&self, session: &Session, names: &RunNames, bucket: &str) -> Tags {
-        let now = Timestamp::now();
-        Tags {
-            run: names.run().to_string(),
-            owner: tags::value_of(&session.caller.arn),
-            created: now.to_string(),
-            expires: now.saturating_add(self.ttl).unwrap_or(now).to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            bucket: bucket.to_owned(),
-        }
-    }
-
     fn context(
         &self,
         session: &Session,
@@ -242,6 +249,9 @@ impl Ec2Run {
     ) -> ScriptContext {
         let mut worker_options = Vec::from(self.programs.worker_args());
         worker_options.extend(["--scenario-name".to_owned(), plan.scenario.name().to_owned()]);
+        // Whoever resumes the run may come at any time: a worker that gives up would not outlive its host by it.
+        let life = humantime::format_duration(self.ttl).to_string().replace(' ', "");
+        worker_options.extend(["--orphan-timeout".to_owned(), life]);
         if let Some(collector) = &on_hosts.collector {
             worker_options.extend(["--stock-collector".to_owned(), collector.clone()]);
         }
@@ -266,6 +276,7 @@ pub(super) fn collection_time(ttl: Duration) -> Duration {
 /// The run, and who is told of it.
 #[derive(Clone, Copy)]
 struct RunParts<'a> {
+    place: &'a PlaceArgs,
     plan: &'a Plan,
     directory: &'a RunDirectory,
     progress: &'a Progress,
@@ -317,7 +328,7 @@ struct LeftBehind {
 }
 
 impl LeftBehind {
-    fn read(directory: &RunDirectory) -> Result<Self, CommandError> {
+    fn read(directory: &RunDirectory, place: &PlaceArgs) -> Result<Self, CommandError> {
         let path = directory.path().display();
         let entries = journal::read(directory.path());
         let entries =
@@ -332,11 +343,10 @@ impl LeftBehind {
             }
         }
         if left.hosts.is_empty() {
-            let (run, region) = (directory.run_id(), &left.region);
-            let region = if region.is_empty() { String::new() } else { format!(" --region {region}") };
+            let (run, options) = (directory.run_id(), place.options(&left.region));
             return Err(CommandError::Input(format!(
                 "the run in {path} has no hosts that are ready: its orchestrator died before they were, or when \
-                 it had begun to give them back; `runner ec2 destroy {run}{region}` removes what is left"
+                 it had begun to give them back; `runner ec2 destroy {run}{options}` removes what is left"
             )));
         }
         Ok(left)
