@@ -1,7 +1,7 @@
 //! Every way in which a worker ends while its driver runs: the driver ends with it.
 
 use crate::drivers;
-use crate::support::{KEY, PATIENCE, Site, WORKER, Worker, config, coordinate, is_alive, within};
+use crate::support::{KEY, PATIENCE, Site, WORKER, Worker, config, coordinate, eventually, is_alive, within};
 use backends::key_file;
 use backends::tcp::{Coordinators, GroupId};
 use russula_proto::{CoordinatorConfig, Group, Milestone};
@@ -95,8 +95,11 @@ fn mask_of(pid: u32, name: &str) -> u64 {
 #[test]
 fn a_driver_that_ignores_the_signal_is_killed_after_the_grace() {
     let site = Site::new();
-    let script = "trap '' TERM; while :; do sleep 1000; done";
-    let mut running = Running::client(&site, script, &["--kill-grace", "100ms"]);
+    let deaf = site.path("deaf");
+    let script = format!("trap '' TERM; touch '{}'; while :; do sleep 1000; done", deaf.display());
+    let mut running = Running::client(&site, &script, &["--kill-grace", "100ms"]);
+    // A program runs before it has executed its first line, and would end by the signal until then.
+    eventually("the driver ignores the signal", || deaf.exists());
     running.worker.signal(Signal::TERM);
     running.worker.assert_ends_with(130);
     running.assert_nothing_alive();
@@ -168,9 +171,12 @@ fn a_coordinator_that_comes_back_in_time_finds_its_run() {
 
 #[test]
 fn a_worker_that_is_killed_takes_its_driver_with_it_within_a_second() {
-    let site = Site::new();
-    for script in ["exec sleep 1000", "trap '' TERM HUP INT; sleep 1000 & wait; sleep 1000"] {
-        let mut running = Running::client(&site, script, &[]);
+    for (before, after) in [("", "exec sleep 1000"), ("trap '' TERM HUP INT;", "sleep 1000 & wait; sleep 1000")] {
+        let site = Site::new();
+        let ready = site.path("ready");
+        let script = format!("{before} touch '{}'; {after}", ready.display());
+        let mut running = Running::client(&site, &script, &[]);
+        eventually("the driver is as stubborn as it is meant to be", || ready.exists());
         running.worker.signal(Signal::KILL);
         running.worker.end();
         within(Duration::from_secs(1), "the end of driver and guard", || {

@@ -199,9 +199,24 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Prints what every program of the test has said on stderr: whoever waits in vain does not know why.
+    fn tell_what_was_said(&self) {
+        let entries = fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+        let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        logs.retain(|path| path.file_stem() == Some(OsStr::new("stderr")));
+        logs.sort();
+        for log in logs {
+            eprintln!("{}:\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default());
+        }
+    }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.tell_what_was_said();
+        } else {
             self.expect_nothing_alive(LEFT_MAX);
         }
         for (pid, _) in self.alive() {
