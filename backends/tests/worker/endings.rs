@@ -171,7 +171,9 @@ fn a_coordinator_that_comes_back_in_time_finds_its_run() {
 
 #[test]
 fn a_worker_that_is_killed_takes_its_driver_with_it_within_a_second() {
-    for (before, after) in [("", "exec sleep 1000"), ("trap '' TERM HUP INT;", "sleep 1000 & wait; sleep 1000")] {
+    for (before, after) in
+        [("", "exec sleep 1000"), ("trap '' TERM HUP INT;", "sleep 1000 & wait; sleep 1000")]
+    {
         let site = Site::new();
         let ready = site.path("ready");
         let script = format!("{before} touch '{}'; {after}", ready.display());
