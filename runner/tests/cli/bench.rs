@@ -3,13 +3,15 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -37,11 +39,14 @@ gate() {
 /// The place of one test.
 pub(crate) struct Bench {
     dir: TempDir,
+    /// Every program that was started in it, by its pidfd.
+    programs: RefCell<Vec<Rc<OwnedFd>>>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let bench = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let bench = Self { dir, programs: RefCell::default() };
         fs::create_dir(bench.drivers()).expect("created");
         bench
     }
@@ -133,7 +138,10 @@ impl Bench {
             .stdout(File::create(&stdout).expect("created"))
             .stderr(File::create(&stderr).expect("created"));
         let child = command.spawn().expect("spawned");
-        Running { child, started: Instant::now(), stdout, stderr }
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("it is our child");
+        let pidfd = Rc::new(pidfd);
+        self.programs.borrow_mut().push(Rc::clone(&pidfd));
+        Running { child, pidfd, started: Instant::now(), stdout, stderr }
     }
 
     /// `summary.json` of the last run.
@@ -168,10 +176,15 @@ impl Bench {
         found[0].0
     }
 
-    /// Waits until a fake driver has made this file.
+    /// Waits until a fake driver has made this file. Nobody does once every program of the test has ended.
     #[track_caller]
     pub(crate) fn expect_file(&self, name: &str) {
-        eventually(&format!("there is {name}"), || self.path(name).exists());
+        eventually(&format!("there is {name}"), || {
+            let is_over = self.programs.borrow().iter().all(|pidfd| has_ended(pidfd, Duration::ZERO));
+            let exists = self.path(name).exists();
+            assert!(exists || !is_over, "every program has ended, and there is no {name}");
+            exists
+        });
     }
 
     /// Waits until a driver has come to this gate, `NAME-TURN`.
@@ -248,6 +261,7 @@ impl Kind {
 /// The program under way. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
+    pidfd: Rc<OwnedFd>,
     started: Instant,
     stdout: PathBuf,
     stderr: PathBuf,
@@ -275,9 +289,15 @@ impl Running {
         fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
-    /// Waits until stderr has this text.
+    /// Waits until stderr has this text, which it cannot come to have once the program has ended.
+    #[track_caller]
     pub(crate) fn expect_stderr(&self, text: &str) {
-        eventually(&format!("stderr has {text:?}"), || self.stderr().contains(text));
+        eventually(&format!("stderr has {text:?}"), || {
+            let is_over = has_ended(&self.pidfd, Duration::ZERO);
+            let is_said = self.stderr().contains(text);
+            assert!(is_said || !is_over, "the program has ended without {text:?}; stderr: {}", self.stderr());
+            is_said
+        });
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -290,20 +310,11 @@ impl Running {
     }
 
     pub(crate) fn end_within(mut self, limit: Duration) -> Finished {
-        if self.is_running() {
-            self.expect_end(limit);
-        }
+        let ended = has_ended(&self.pidfd, limit);
+        assert!(ended, "the program does not end within {limit:?}; stderr: {}", self.stderr());
         let took = self.started.elapsed();
         let status = self.child.wait().expect("reaped");
         Finished { status, took, stdout: self.stdout(), stderr: self.stderr() }
-    }
-
-    fn expect_end(&self, limit: Duration) {
-        let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("the program is there");
-        let patience =
-            Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
-        let ended = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&patience));
-        assert_eq!(ended, Ok(1), "the program does not end within {limit:?}; stderr: {}", self.stderr());
     }
 }
 
@@ -378,6 +389,13 @@ pub(crate) fn write_program(path: &Path, text: &str) {
     assert_eq!(mode & 0o100, 0o100, "{}", path.display());
 }
 
+/// Whether the process has ended, or ends within `limit`. By then it has nothing open any more.
+pub(crate) fn has_ended(pidfd: &OwnedFd, limit: Duration) -> bool {
+    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+    let ended = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit));
+    ended.expect("it can be polled") == 1
+}
+
 fn unused(path: &Path) -> PathBuf {
     let numbered = |n: u32| path.with_extension(n.to_string());
     (1..).map(numbered).find(|path| !path.exists()).expect("not every number is taken")
@@ -387,6 +405,27 @@ fn processes() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc is there");
     let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     ids.filter_map(Pid::from_raw).collect()
+}
+
+/// The processes that this one has started, and those that they have, as pidfds.
+pub(crate) fn descendants(ancestor: Pid) -> Vec<OwnedFd> {
+    let parents: Vec<(Pid, Pid)> =
+        processes().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let children = |of: Pid| parents.iter().filter(move |(_, parent)| *parent == of).map(|(pid, _)| *pid);
+    let mut found: Vec<Pid> = children(ancestor).collect();
+    let mut looked_at = 0;
+    while let Some(&pid) = found.get(looked_at) {
+        found.extend(children(pid));
+        looked_at += 1;
+    }
+    found.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
+}
+
+fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may have anything in it: the state and the parent.
+    let (_, fields) = stat.rsplit_once(')')?;
+    Pid::from_raw(fields.split_whitespace().nth(1)?.parse().ok()?)
 }
 
 fn command_line(pid: Pid) -> String {
