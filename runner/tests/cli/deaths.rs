@@ -1,6 +1,6 @@
 //! SIGKILL for each process of a run in the middle of it: soon nothing is alive, and who survives says what happened.
 
-use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, read_json};
+use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, eventually, read_json};
 use rustix::process::{Signal, kill_process};
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ fn kill_in_the_middle(kind: Kind, code: i32, words: &[&str]) -> (Bench, Finished
     let bench = Bench::new();
     let running = run_under_way(&bench);
     kill_process(bench.one(kind), Signal::KILL).expect("killed");
-    let finished = running.end_within(LEFT_MAX);
+    let finished = running.end();
     finished.expect_code(code).expect_stderr(words);
     let summary = bench.summary();
     assert_eq!(summary["status"], "failed");
     assert_eq!(summary["drivers"][0]["repetitions"][0]["status"], "failed");
-    bench.expect_nothing_alive(Duration::from_secs(1));
+    bench.expect_nothing_alive(LEFT_MAX);
     (bench, finished)
 }
 
@@ -184,12 +184,14 @@ fn the_guards_are_killed() {
 fn a_worker_that_does_not_answer_any_more() {
     let bench = Bench::new();
     waiting_driver(&bench);
-    let limits = ["--timeout", "300ms", "--kill-grace", "100ms"];
+    let limits = ["--timeout", "3s", "--kill-grace", "100ms"];
     let running = bench.local(&[&["--driver", "waiting", "--repeat", "3"], &limits[..]].concat());
     bench.expect_file("client-runs");
+    eventually("the client is known to run", || {
+        bench.read("logs/client-127.0.101.1.log").contains("Running -> RunningAwaitComplete")
+    });
     kill_process(bench.one(Kind::Worker("client")), Signal::STOP).expect("stopped");
-    // The deadline 'programs stopped', and the time to take the host back.
-    let finished = running.end_within(Duration::from_secs(20));
+    let finished = running.end();
     finished.expect_code(5).expect_stderr(&["client 127.0.101.1"]);
     let summary = bench.summary();
     let repetitions = summary["drivers"][0]["repetitions"].as_array().map(Vec::len);

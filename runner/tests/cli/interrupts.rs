@@ -114,7 +114,7 @@ fn in_a_terminal() {
     let running = bench.start(command);
     bench.expect_file("client-runs");
     kill_process_group(running.pid(), Signal::INT).expect("the group is there");
-    let finished = running.end_within(LEFT_MAX);
+    let finished = running.end();
     expect_interrupted(&bench, &finished);
     let log = bench.read("logs/client-127.0.101.1.log");
     assert!(log.contains("ends: the run is over"), "the workers end in order: {log}");
@@ -177,5 +177,5 @@ fn sigterm_interrupts_as_well() {
     let running = bench.local(&["--driver", "late"]);
     bench.expect_file("client-runs");
     running.signal(Signal::TERM);
-    expect_interrupted(&bench, &running.end_within(LEFT_MAX));
+    expect_interrupted(&bench, &running.end());
 }
