@@ -126,14 +126,13 @@ fn workers_of_another_run_refuse() {
     let site = Site::new();
     let monday = ["--run", "monday"];
     let (server, client) = (site.server("127.0.0.1:0", &monday), site.client(&monday));
-    let more = ["--run", "tuesday", "--ready-timeout", "500ms"];
+    let more = ["--run", "tuesday", "--ready-timeout", "3s"];
     let mut attach = site.attach(&server.address, &client.address, &more, Stdio::null());
     attach.expect_code(5);
     let reason = "key, run, group, index and version must be the same on both sides";
     assert!(attach.stderr().contains(reason), "{}", attach.stderr());
     for worker in [&server, &client] {
-        let log = worker.process.stderr();
-        assert!(log.contains("closed (handshake 1)") && log.contains(reason), "{log}");
+        worker.process.wait_for(|log| log.contains("closed (handshake 1)") && log.contains(reason));
     }
 }
 
