@@ -176,15 +176,10 @@ impl Bench {
         found[0].0
     }
 
-    /// Waits until a fake driver has made this file. Nobody does once every program of the test has ended.
+    /// Waits until a fake driver has made this file.
     #[track_caller]
     pub(crate) fn expect_file(&self, name: &str) {
-        eventually(&format!("there is {name}"), || {
-            let is_over = self.programs.borrow().iter().all(|pidfd| has_ended(pidfd, Duration::ZERO));
-            let exists = self.path(name).exists();
-            assert!(exists || !is_over, "every program has ended, and there is no {name}");
-            exists
-        });
+        self.expect(&format!("there is {name}"), || self.path(name).exists());
     }
 
     /// Waits until a driver has come to this gate, `NAME-TURN`.
@@ -196,6 +191,29 @@ impl Bench {
     /// Lets the driver pass that waits at this gate, or comes to it later: `NAME-TURN`, or `NAME` for every turn.
     pub(crate) fn open_gate(&self, name: &str) {
         self.write(&format!("{name}.open"), "");
+    }
+
+    /// Waits until the orchestrator knows that every client of a repetition of the last run runs.
+    #[track_caller]
+    pub(crate) fn expect_clients_known_to_run(&self, repetition: u32) {
+        self.expect(&format!("the clients of repetition {repetition} are known to run"), || {
+            let text = fs::read_to_string(self.run_directory().join("events.jsonl")).unwrap_or_default();
+            // The last line may be there only in part.
+            let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let mut events = events.skip_while(|event| event["number"] != repetition);
+            events.any(|event| event["group"] == "client" && event["what"] == "reached workers running")
+        });
+    }
+
+    /// Waits until `condition` holds, which it cannot come to do once every program of the test has ended.
+    #[track_caller]
+    fn expect(&self, what: &str, condition: impl Fn() -> bool) {
+        eventually(what, || {
+            let is_over = self.programs.borrow().iter().all(|pidfd| has_ended(pidfd, Duration::ZERO));
+            let holds = condition();
+            assert!(holds || !is_over, "every program has ended, and never was it so that {what}");
+            holds
+        });
     }
 
     /// Waits until nothing of this test is alive.

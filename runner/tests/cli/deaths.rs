@@ -1,6 +1,6 @@
 //! SIGKILL for each process of a run in the middle of it: soon nothing is alive, and who survives says what happened.
 
-use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, eventually, read_json};
+use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, read_json};
 use rustix::process::{Signal, kill_process};
 use std::time::Duration;
 
@@ -186,10 +186,7 @@ fn a_worker_that_does_not_answer_any_more() {
     waiting_driver(&bench);
     let limits = ["--timeout", "3s", "--kill-grace", "100ms"];
     let running = bench.local(&[&["--driver", "waiting", "--repeat", "3"], &limits[..]].concat());
-    bench.expect_file("client-runs");
-    eventually("the client is known to run", || {
-        bench.read("logs/client-127.0.101.1.log").contains("Running -> RunningAwaitComplete")
-    });
+    bench.expect_clients_known_to_run(1);
     kill_process(bench.one(Kind::Worker("client")), Signal::STOP).expect("stopped");
     let finished = running.end();
     finished.expect_code(5).expect_stderr(&["client 127.0.101.1"]);

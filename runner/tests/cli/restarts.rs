@@ -166,15 +166,14 @@ fn the_client_while_the_server_stops() {
 fn not_started_again() {
     let bench = bench(SERVER, CLIENT, &["server-starts"]);
     let mut workers = Workers::start(&bench, &DRIVERS, &[]);
-    let running = workers.attach(&[&TWICE[..], &["--timeout", "1s"]].concat());
-    bench.expect_at_gate("client-runs-one");
-    workers.client.expect_log("Running -> RunningAwaitComplete");
+    let running = workers.attach(&[&TWICE[..], &["--timeout", "5s"]].concat());
+    bench.expect_clients_known_to_run(1);
     workers.client.kill();
     let finished = running.end();
     let host = format!("client {}", workers.client.listen.ip());
     finished.expect_code(5).expect_stderr(&[
         &format!("{host}: it closed the connection; trying again"),
-        "the deadline 'programs done' passed after 1 s (--timeout): waiting for client",
+        "the deadline 'programs done' passed after 5 s (--timeout): waiting for client",
     ]);
     workers.server_alone().end().expect_code(0).expect_stderr(&["ends: the run is over"]);
 }
