@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ fn run_in_a_flood(
     bytes: impl Fn(&Proxy) -> Vec<u8> + Send + 'static,
     repetitions: u32,
 ) -> String {
+    let _alone = alone();
     within(name, move || {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let address = workers.addresses()[0];
@@ -51,6 +53,12 @@ fn run_in_a_flood(
         println!("{} connections", strangers.load(Ordering::SeqCst));
         workers.log(0)
     })
+}
+
+/// One flood at a time is as much as a machine with few cores is to bear: its coordinator has to get in.
+fn alone() -> MutexGuard<'static, ()> {
+    static FLOOD: Mutex<()> = Mutex::new(());
+    FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells that the flood is over, also when the test fails.
@@ -125,6 +133,7 @@ fn recorded_connections() {
 /// Connections that come and go faster than the worker can be done with them.
 #[test]
 fn connections_that_are_closed_at_once() {
+    let _alone = alone();
     within("a storm of connections", || {
         let workers = WorkerPlan { is_logged: false, ..WorkerPlan::new(Group::Server, 1) }.start();
         let address = workers.addresses()[0];

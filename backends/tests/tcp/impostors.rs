@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// How often the impostor is there instead of the worker.
 const VISITS: usize = 3;
 
+/// For attempts that nobody answers. The worker has to, later.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
 /// Accepts so many connections and treats each with `answer`; what comes later goes on to the worker.
 fn impersonate(worker: SocketAddr, answer: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -53,7 +56,9 @@ fn run_with_impostor(name: &str, error: PeerError, answer: impl Fn(TcpStream) + 
         let addresses = workers.addresses();
         let impostor = impersonate(addresses[1], answer);
         let mut config = coordinator_config(Group::Server, 2);
-        config.limits.attempt = Duration::from_millis(150);
+        if error == PeerError::NoAnswer {
+            config.limits.attempt = ATTEMPT;
+        }
         let mut coordinators = Coordinators::new().unwrap();
         let id = coordinators.add(config, vec![addresses[0], impostor]);
         coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
@@ -138,7 +143,8 @@ fn a_byte_at_a_time() {
         let mut sent = 0;
         while stream.write_all(b"x").is_ok() && sent + 1 < RESPONSE_LEN {
             sent += 1;
-            thread::sleep(Duration::from_millis(10));
+            // All of it takes longer than an attempt may.
+            thread::sleep(2 * ATTEMPT / RESPONSE_LEN as u32);
         }
         wait_for_end(stream);
     });
