@@ -2,7 +2,7 @@
 
 use crate::drivers;
 use crate::ports::free_port;
-pub(crate) use crate::waiting::{PATIENCE, eventually, within};
+pub(crate) use crate::waiting::{PATIENCE, eventually};
 use backends::clock;
 use backends::key_file;
 use backends::tcp::{Coordinators, GroupId, RunTillError};
