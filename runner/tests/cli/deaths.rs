@@ -1,6 +1,7 @@
 //! SIGKILL for each process of a run in the middle of it: soon nothing is alive, and who survives says what happened.
 
 use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, read_json};
+use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ fn the_runner_is_killed_while_a_server_stops() {
     running.expect_stderr("stopping servers (1)");
     running.signal(Signal::KILL);
     running.end();
-    bench.expect_nothing_alive(LEFT_MAX);
+    bench.expect_nothing_alive(Duration::from_secs(3) + LEFT_MAX);
     expect_orphans_to_explain(&bench);
 }
 
@@ -154,7 +155,9 @@ fn everything_is_killed_at_once() {
     let workers = [bench.one(Kind::Worker("server")), bench.one(Kind::Worker("client"))];
     running.signal(Signal::KILL);
     for worker in workers {
-        kill_process(worker, Signal::KILL).expect("killed");
+        // It may have noticed already that the runner is gone, and ended.
+        let killed = kill_process(worker, Signal::KILL);
+        assert!(matches!(killed, Ok(()) | Err(Errno::SRCH)), "{killed:?}");
     }
     running.end();
     bench.expect_nothing_alive(LEFT_MAX);
@@ -177,7 +180,7 @@ fn the_guards_are_killed() {
     }
     bench.write("go", "");
     running.end().expect_code(0);
-    bench.expect_nothing_alive(Duration::from_secs(1));
+    bench.expect_nothing_alive(LEFT_MAX);
 }
 
 #[test]

@@ -27,7 +27,6 @@ fn the_demonstration() {
     let bench = Bench::new();
     let finished = bench.run(&["local"]);
     finished.expect_code(0);
-    assert!(finished.took.as_secs_f64() < 15.0, "about five seconds are promised: {:?}", finished.took);
     let summary = bench.summary();
     let repetition = &summary["drivers"][0]["repetitions"][0];
     assert_eq!(summary["scenario"], "demo");
@@ -204,7 +203,7 @@ fn drivers_take_turns() {
 fn sampling_can_be_turned_off_and_be_dense() {
     let samples = |interval: &str| {
         let bench = Bench::new();
-        bench.fake("mine", "exec $SERVER", "sleep 0.3; exec $CLIENT");
+        bench.fake("mine", "exec $SERVER", "sleep 2; exec $CLIENT");
         bench.local(&["--driver", "mine", "--sample-interval", interval]).end().expect_code(0);
         bench.read("results/tiny/mine/client-127.0.101.1.json").lines().count() - 1
     };
