@@ -4,7 +4,7 @@
 use crate::by_hand::{ByHand, entropy};
 use crate::common::{PATIENCE, WorkerPlan, coordinator_config, within};
 use crate::proxy::{Direction, Fault, Path, Proxy, Strike};
-use crate::{assert_usual_endings, finish};
+use crate::{assert_usual_endings, finish, wait_for};
 use backends::tcp::{Coordinators, GroupId, Notice, RunTillError};
 use russula_proto::coordinator::Event;
 use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN};
@@ -223,6 +223,11 @@ fn a_worker_with_the_key_that_misbehaves_is_named() {
             let workers = WorkerPlan { count: 1, ..plan.clone() }.start();
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let addresses = vec![workers.addresses()[0], listener.local_addr().unwrap()];
+            let mut coordinators = Coordinators::new().unwrap();
+            let id = coordinators.add(coordinator_config(Group::Server, 2), addresses);
+            coordinators.begin(id, 1, 0);
+            // Who has not answered by the time of the failure is not told that the run is over.
+            wait_for(&mut coordinators, id, "the worker", |event| *event == Event::Connected(0));
             let own = plan.identity(1);
             let other = thread::spawn(move || {
                 let mut worker = ByHand::answer(listener.accept().unwrap().0, &own);
@@ -232,9 +237,6 @@ fn a_worker_with_the_key_that_misbehaves_is_named() {
                 }
                 wait_for_end(worker.stream);
             });
-            let mut coordinators = Coordinators::new().unwrap();
-            let id = coordinators.add(coordinator_config(Group::Server, 2), addresses);
-            coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
             let failure = match coordinators.run_till(id, Milestone::Ready) {
                 Err(RunTillError::Failed(failure)) => failure,
                 result => panic!("{result:?}"),
