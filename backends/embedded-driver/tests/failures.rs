@@ -128,7 +128,7 @@ fn sigterm_ends_both_sides_with_a_last_line() {
 /// What the client of the server at this port has received, by the kernel's count.
 fn received_bytes(server_port: u16) -> u64 {
     const ESTABLISHED: &str = "01";
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells it");
     let local = table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let is_the_one = fields[2].ends_with(&format!(":{server_port:04X}")) && fields[3] == ESTABLISHED;
@@ -137,5 +137,8 @@ fn received_bytes(server_port: u16) -> u64 {
     });
     let Some(port) = local else { return 0 };
     let [client, server] = [port, server_port].map(|port| (Ipv4Addr::LOCALHOST, port).into());
-    KernelSockets::open().unwrap().counters(client, server).map_or(0, |counters| counters.received_bytes)
+    KernelSockets::open()
+        .expect("the kernel answers")
+        .counters(client, server)
+        .map_or(0, |counters| counters.received_bytes)
 }
