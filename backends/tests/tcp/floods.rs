@@ -2,14 +2,15 @@
 //! gets in again.
 
 use crate::by_hand::ByHand;
-use crate::common::{WorkerPlan, Workers, rejected, within};
+use crate::common::{WorkerPlan, Workers, coordinator_config, rejected, within};
 use crate::proxy::{Path, Proxy, Strike};
 use crate::{coordinate, run_repetition, wait_for, wait_for_log};
+use backends::tcp::{Coordinators, GroupId};
 use russula_proto::coordinator::Event;
 use russula_proto::noise::REQUEST_LEN;
 use russula_proto::wire::WorkerMessage;
 use russula_proto::worker::MAX_GREETINGS;
-use russula_proto::{Group, Milestone};
+use russula_proto::{CoordinatorLimits, Group, Milestone};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -93,8 +94,26 @@ fn flood(address: SocketAddr, bytes: &[u8], is_over: &AtomicBool, strangers: &At
     }
 }
 
+/// A coordinator that has the time to get in. How often it is evicted before it does is up to the machine: it has to be
+/// heard before [`MAX_GREETINGS`] more strangers are.
+fn persistent(address: SocketAddr) -> (Coordinators, GroupId) {
+    let limit = Duration::from_secs(60);
+    let mut config = coordinator_config(Group::Server, 1);
+    config.limits = CoordinatorLimits {
+        reconnect: limit,
+        ready: limit,
+        start: limit,
+        run: limit,
+        stop: limit,
+        ..config.limits
+    };
+    let mut coordinators = Coordinators::new().unwrap();
+    let id = coordinators.add(config, vec![address]);
+    (coordinators, id)
+}
+
 fn work(path: &Proxy, repetitions: u32) {
-    let (mut coordinators, id) = coordinate(Group::Server, vec![path.address]);
+    let (mut coordinators, id) = persistent(path.address);
     for repetition in 1..=repetitions {
         coordinators.with(id, |coordinator, now| coordinator.begin(repetition, 0, now));
         coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
@@ -151,7 +170,7 @@ fn connections_that_are_closed_at_once() {
                 thread::yield_now();
             }
             let _over = SetOnDrop(&is_over);
-            let (mut coordinators, id) = coordinate(Group::Server, vec![address]);
+            let (mut coordinators, id) = persistent(address);
             for repetition in 1..=20 {
                 run_repetition(&mut coordinators, id, repetition);
             }

@@ -172,8 +172,11 @@ class Gateway(CloudTest):
         hasty = boto3.client("ec2", "us-east-1", endpoint_url=self.url, config=HASTY, **KEYS)
         with self.assertRaises(HTTPClientError):
             hasty.create_security_group(GroupName="held", Description="x")
-        there = lambda: self.cloud("left")["security_groups"]
-        self.wait("the group", lambda: "held" in [one["name"] for one in there()])
+
+        def groups() -> list[str]:
+            return [one["name"] for one in self.cloud("left")["security_groups"]]
+
+        self.wait("the group", lambda: "held" in groups())
         self.assertEqual(self.cloud("faults")[0]["struck"], 1)
 
     def test_a_region_that_does_not_exist(self) -> None:
