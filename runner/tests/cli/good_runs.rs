@@ -167,7 +167,7 @@ fn saying_more() {
     let more = bench.local(&["-v"]).end();
     more.expect_code(0).expect_stderr(&["the run directory is", "servers: reached", "embedded ok after"]);
     assert!(!more.stderr.contains("DEBUG"), "{}", more.stderr);
-    bench.local(&["-vv"]).end().expect_code(0).expect_stderr(&["clients: worker 0 Running"]);
+    bench.local(&["-vv"]).end().expect_code(0).expect_stderr(&["servers: worker 0 Running"]);
 }
 
 #[test]
