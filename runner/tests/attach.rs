@@ -2,15 +2,18 @@
 //! scenario. The driver is the embedded one.
 #![cfg(target_os = "linux")]
 
+#[path = "../../backends/tests/common/ports.rs"]
+mod ports;
+
+use ports::free_port;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -123,14 +126,13 @@ fn workers_of_another_run_refuse() {
     let site = Site::new();
     let monday = ["--run", "monday"];
     let (server, client) = (site.server("127.0.0.1:0", &monday), site.client(&monday));
-    let more = ["--run", "tuesday", "--ready-timeout", "500ms"];
+    let more = ["--run", "tuesday", "--ready-timeout", "3s"];
     let mut attach = site.attach(&server.address, &client.address, &more, Stdio::null());
     attach.expect_code(5);
     let reason = "key, run, group, index and version must be the same on both sides";
     assert!(attach.stderr().contains(reason), "{}", attach.stderr());
     for worker in [&server, &client] {
-        let log = worker.process.stderr();
-        assert!(log.contains("closed (handshake 1)") && log.contains(reason), "{log}");
+        worker.process.wait_for(|log| log.contains("closed (handshake 1)") && log.contains(reason));
     }
 }
 
@@ -219,13 +221,13 @@ impl Site {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = IpAddr::from([127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed)]);
-        let server_port = free_port(host).to_string();
+        let server_port = free_port().to_string();
         Self { dir, host, server_port }
     }
 
     /// An address of the host at which nobody listens.
     fn free_address(&self) -> String {
-        format!("{}:{}", self.host, free_port(self.host))
+        format!("{}:{}", self.host, free_port())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -292,7 +294,7 @@ impl Running {
     fn start(command: &mut Command, stderr: PathBuf) -> Self {
         let log = File::create(&stderr).expect("created");
         let command = command.env_remove("RUST_LOG").stderr(log);
-        let child = while_nothing_starts(|| command.spawn()).expect("the program is there");
+        let child = command.spawn().expect("the program is there");
         Self { child, stderr }
     }
 
@@ -342,18 +344,4 @@ impl Drop for Running {
 /// A small scenario with one server and one client.
 fn scenario() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/scenarios/tiny.json")
-}
-
-fn free_port(host: IpAddr) -> u16 {
-    while_nothing_starts(|| {
-        let listener = TcpListener::bind((host, 0)).expect("a free port");
-        listener.local_addr().expect("bound").port()
-    })
-}
-
-/// Calls `f` while no process is being started: until it executes its program, it holds all sockets of this one.
-fn while_nothing_starts<T>(f: impl FnOnce() -> T) -> T {
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    f()
 }

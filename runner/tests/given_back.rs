@@ -159,7 +159,7 @@ fn results_are_collected_when_the_hosts_have_no_time_for_another_repetition() {
 #[test]
 fn a_repetition_is_given_up_when_the_hosts_run_out_of_time() {
     let mut site = Site::new();
-    site.plan.over_by = Some(SystemTime::now() + Duration::from_millis(500));
+    site.plan.over_by = Some(SystemTime::now() + Duration::from_secs(5));
     let begun = Instant::now();
     let outcome = site.run(Beginning::New).expect("it ends in order");
     assert!(begun.elapsed() < PATIENCE, "it was not given up");

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longest run of a whole test, so that a wait inside it fails first and by its own name.
-const TEST_LIMIT: Duration = Duration::from_secs(60);
+const TEST_LIMIT: Duration = Duration::from_secs(300);
 
 /// The key of workers and coordinators unless a test says otherwise.
 pub(crate) const KEY: Key = Key::from_bytes([0x5a; Key::LEN]);

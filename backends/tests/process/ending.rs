@@ -1,7 +1,7 @@
 //! How a driver ends, and what is told of it.
 
 use crate::roles::Role;
-use crate::support::{Bench, end_of, eventually, exists, group_of, is_alive, members};
+use crate::support::{Bench, end_of, eventually, exists, group_of, is_alive, members, write_file};
 use mio::unix::SourceFd;
 use russula_proto::Exit;
 use russula_proto::outcome::STDERR_TAIL_MAX;
@@ -29,11 +29,13 @@ fn the_signal_is_told() {
 #[test]
 fn the_end_arrives_as_an_event_of_mio() {
     let bench = Bench::new();
-    let mut process = bench.spawn(&bench.shell("sleep 0.2; exit 3"));
+    let mut process =
+        bench.spawn(&bench.shell_in_dir("sleep 0.2; until [ -e go ]; do sleep 0.01; done; exit 3"));
     let mut poll = mio::Poll::new().expect("a poll");
     let fd = process.exit_fd().as_raw_fd();
     poll.registry().register(&mut SourceFd(&fd), mio::Token(5), mio::Interest::READABLE).expect("registered");
     assert_eq!(process.try_reap().expect("asked"), None, "it still runs");
+    write_file(&bench.path("go"), "");
     let mut events = mio::Events::with_capacity(4);
     poll.poll(&mut events, Some(crate::support::PATIENCE)).expect("polled");
     assert_eq!(events.iter().map(mio::event::Event::token).collect::<Vec<_>>(), [mio::Token(5)]);

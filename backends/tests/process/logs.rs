@@ -1,10 +1,11 @@
 //! Logs: bounded, and no trouble when the disk is full.
 
-use crate::support::{Bench, end_of, eventually, group_of, is_alive};
+use crate::support::{Bench, end_of, eventually, group_of, is_alive, within};
 use backends::process::{LOG_KEPT_BYTES, LOG_MAX_BYTES, tail};
 use russula_proto::Exit;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 #[test]
 fn a_flood_is_cut_while_the_driver_runs_and_when_it_has_ended() {
@@ -13,7 +14,8 @@ fn a_flood_is_cut_while_the_driver_runs_and_when_it_has_ended() {
     let script =
         format!("head -c {flood} /dev/zero; echo last; while [ ! -e go ]; do sleep 0.01; done; echo end");
     let mut process = bench.spawn(&bench.shell_in_dir(&script));
-    eventually("the flood is over", || {
+    // A quarter of a gigabyte, to a disk that others use as well.
+    within(Duration::from_secs(60), "the flood is over", || {
         tail(&bench.path("stdout"), 100).is_ok_and(|tail| tail.contains("last"))
     });
     eventually("the disk got its blocks back", || {

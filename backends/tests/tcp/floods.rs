@@ -2,18 +2,20 @@
 //! gets in again.
 
 use crate::by_hand::ByHand;
-use crate::common::{WorkerPlan, Workers, rejected, within};
+use crate::common::{WorkerPlan, Workers, coordinator_config, rejected, within};
 use crate::proxy::{Path, Proxy, Strike};
 use crate::{coordinate, run_repetition, wait_for, wait_for_log};
+use backends::tcp::{Coordinators, GroupId};
 use russula_proto::coordinator::Event;
 use russula_proto::noise::REQUEST_LEN;
 use russula_proto::wire::WorkerMessage;
 use russula_proto::worker::MAX_GREETINGS;
-use russula_proto::{Group, Milestone};
+use russula_proto::{CoordinatorLimits, Group, Milestone};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ fn run_in_a_flood(
     bytes: impl Fn(&Proxy) -> Vec<u8> + Send + 'static,
     repetitions: u32,
 ) -> String {
+    let _alone = alone();
     within(name, move || {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let address = workers.addresses()[0];
@@ -51,6 +54,12 @@ fn run_in_a_flood(
         println!("{} connections", strangers.load(Ordering::SeqCst));
         workers.log(0)
     })
+}
+
+/// One flood at a time is as much as a machine with few cores is to bear: its coordinator has to get in.
+fn alone() -> MutexGuard<'static, ()> {
+    static FLOOD: Mutex<()> = Mutex::new(());
+    FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells that the flood is over, also when the test fails.
@@ -85,8 +94,26 @@ fn flood(address: SocketAddr, bytes: &[u8], is_over: &AtomicBool, strangers: &At
     }
 }
 
+/// A coordinator that has the time to get in. How often it is evicted before it does is up to the machine: it has to be
+/// heard before [`MAX_GREETINGS`] more strangers are.
+fn persistent(address: SocketAddr) -> (Coordinators, GroupId) {
+    let limit = Duration::from_secs(60);
+    let mut config = coordinator_config(Group::Server, 1);
+    config.limits = CoordinatorLimits {
+        reconnect: limit,
+        ready: limit,
+        start: limit,
+        run: limit,
+        stop: limit,
+        ..config.limits
+    };
+    let mut coordinators = Coordinators::new().unwrap();
+    let id = coordinators.add(config, vec![address]);
+    (coordinators, id)
+}
+
 fn work(path: &Proxy, repetitions: u32) {
-    let (mut coordinators, id) = coordinate(Group::Server, vec![path.address]);
+    let (mut coordinators, id) = persistent(path.address);
     for repetition in 1..=repetitions {
         coordinators.with(id, |coordinator, now| coordinator.begin(repetition, 0, now));
         coordinators.run_till(id, Milestone::WorkersRunning).unwrap();
@@ -125,6 +152,7 @@ fn recorded_connections() {
 /// Connections that come and go faster than the worker can be done with them.
 #[test]
 fn connections_that_are_closed_at_once() {
+    let _alone = alone();
     within("a storm of connections", || {
         let workers = WorkerPlan { is_logged: false, ..WorkerPlan::new(Group::Server, 1) }.start();
         let address = workers.addresses()[0];
@@ -142,7 +170,7 @@ fn connections_that_are_closed_at_once() {
                 thread::yield_now();
             }
             let _over = SetOnDrop(&is_over);
-            let (mut coordinators, id) = coordinate(Group::Server, vec![address]);
+            let (mut coordinators, id) = persistent(address);
             for repetition in 1..=20 {
                 run_repetition(&mut coordinators, id, repetition);
             }

@@ -4,7 +4,7 @@
 use crate::by_hand::{ByHand, entropy};
 use crate::common::{PATIENCE, WorkerPlan, coordinator_config, within};
 use crate::proxy::{Direction, Fault, Path, Proxy, Strike};
-use crate::{assert_usual_endings, finish};
+use crate::{assert_usual_endings, finish, wait_for};
 use backends::tcp::{Coordinators, GroupId, Notice, RunTillError};
 use russula_proto::coordinator::Event;
 use russula_proto::noise::{REQUEST_LEN, RESPONSE_LEN};
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How often the impostor is there instead of the worker.
 const VISITS: usize = 3;
+
+/// For attempts that nobody answers. The worker has to, later.
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Accepts so many connections and treats each with `answer`; what comes later goes on to the worker.
 fn impersonate(worker: SocketAddr, answer: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
@@ -53,7 +56,9 @@ fn run_with_impostor(name: &str, error: PeerError, answer: impl Fn(TcpStream) + 
         let addresses = workers.addresses();
         let impostor = impersonate(addresses[1], answer);
         let mut config = coordinator_config(Group::Server, 2);
-        config.limits.attempt = Duration::from_millis(150);
+        if error == PeerError::NoAnswer {
+            config.limits.attempt = ATTEMPT;
+        }
         let mut coordinators = Coordinators::new().unwrap();
         let id = coordinators.add(config, vec![addresses[0], impostor]);
         coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
@@ -138,7 +143,8 @@ fn a_byte_at_a_time() {
         let mut sent = 0;
         while stream.write_all(b"x").is_ok() && sent + 1 < RESPONSE_LEN {
             sent += 1;
-            thread::sleep(Duration::from_millis(10));
+            // All of it takes longer than an attempt may.
+            thread::sleep(2 * ATTEMPT / RESPONSE_LEN as u32);
         }
         wait_for_end(stream);
     });
@@ -217,6 +223,11 @@ fn a_worker_with_the_key_that_misbehaves_is_named() {
             let workers = WorkerPlan { count: 1, ..plan.clone() }.start();
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let addresses = vec![workers.addresses()[0], listener.local_addr().unwrap()];
+            let mut coordinators = Coordinators::new().unwrap();
+            let id = coordinators.add(coordinator_config(Group::Server, 2), addresses);
+            coordinators.begin(id, 1, 0);
+            // Who has not answered by the time of the failure is not told that the run is over.
+            wait_for(&mut coordinators, id, "the worker", |event| *event == Event::Connected(0));
             let own = plan.identity(1);
             let other = thread::spawn(move || {
                 let mut worker = ByHand::answer(listener.accept().unwrap().0, &own);
@@ -226,9 +237,6 @@ fn a_worker_with_the_key_that_misbehaves_is_named() {
                 }
                 wait_for_end(worker.stream);
             });
-            let mut coordinators = Coordinators::new().unwrap();
-            let id = coordinators.add(coordinator_config(Group::Server, 2), addresses);
-            coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
             let failure = match coordinators.run_till(id, Milestone::Ready) {
                 Err(RunTillError::Failed(failure)) => failure,
                 result => panic!("{result:?}"),

@@ -1,12 +1,12 @@
 //! A worker whose coordinator is replaced, and a coordinator that is not the worker's.
 
 use crate::common::{NoOp, WorkerPlan, Workers, coordinator_config, rejected, within};
-use crate::{coordinate, finish, reserve_port, run_repetition, wait_for};
+use crate::{coordinate, finish, reserve_port, run_repetition, wait_for, wait_for_log};
 use backends::tcp::{Coordinators, GroupId, RunTillError};
 use russula_proto::coordinator::{Event, Phase, Waiting};
 use russula_proto::worker::Finish;
 use russula_proto::{
-    CoordinatorConfig, Ending, Failure, Group, Key, LinkError, Milestone, PeerError, WorkerLimits,
+    CoordinatorConfig, Ending, Failure, Group, Key, LinkError, Milestone, PeerError, Stage, WorkerLimits,
 };
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn a_coordinator_of_another_run_does_not_get_in_and_both_sides_say_so() {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let mut config = coordinator_config(Group::Server, 1);
         config.run = "another".parse().unwrap();
-        assert_never_ready(config, &workers, 0);
+        assert_never_ready(config, &workers);
         assert_serves_its_own(&workers);
         let log = workers.log(0);
         assert!(
@@ -30,7 +30,7 @@ fn a_coordinator_of_another_run_does_not_get_in_and_both_sides_say_so() {
 fn a_coordinator_of_another_group_does_not_get_in() {
     within("a coordinator of another group", || {
         let workers = WorkerPlan::new(Group::Server, 1).start();
-        assert_never_ready(coordinator_config(Group::Client, 1), &workers, 0);
+        assert_never_ready(coordinator_config(Group::Client, 1), &workers);
         assert_serves_its_own(&workers);
     });
 }
@@ -41,7 +41,7 @@ fn a_coordinator_with_another_key_does_not_get_in() {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let mut config = coordinator_config(Group::Server, 1);
         config.key = Key::from_bytes([1; Key::LEN]);
-        assert_never_ready(config, &workers, 0);
+        assert_never_ready(config, &workers);
         assert_serves_its_own(&workers);
     });
 }
@@ -56,7 +56,9 @@ fn workers_in_another_order_do_not_let_their_coordinator_in() {
         config.limits.ready = READY_LIMIT;
         let mut coordinators = Coordinators::new().unwrap();
         let id = coordinators.add(config, addresses);
-        wait_for(&mut coordinators, id, "the worker in its place", |event| *event == Event::Connected(0));
+        coordinators.begin(id, 1, 0);
+        let is_ready = |event: &Event| *event == Event::Worker(0, Stage::Ready);
+        wait_for(&mut coordinators, id, "the worker in its place", is_ready);
         let waiting = not_ready(&mut coordinators, id);
         assert_eq!(waiting.first.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2]);
         assert!(coordinators.get(id).peer(0).is_connected, "it is in its place");
@@ -64,30 +66,32 @@ fn workers_in_another_order_do_not_let_their_coordinator_in() {
     });
 }
 
-/// Long enough to dial more than once, and no longer: nobody is to answer.
+/// What is to happen before this passes has happened before it begins.
 const READY_LIMIT: Duration = Duration::from_millis(200);
 
 /// The coordinator goes on dialing until its deadline, which names the worker and what was wrong with it.
-fn assert_never_ready(mut config: CoordinatorConfig, workers: &Workers, index: usize) {
+fn assert_never_ready(mut config: CoordinatorConfig, workers: &Workers) {
     config.limits.ready = READY_LIMIT;
     let mut coordinators = Coordinators::new().unwrap();
     let id = coordinators.add(config, workers.addresses());
+    coordinators.begin(id, 1, 0);
+    let error = PeerError::Protocol(LinkError::HandshakeEnded);
+    for _ in 0..2 {
+        let is_refused = |event: &Event| *event == Event::Disconnected(0, error.clone());
+        wait_for(&mut coordinators, id, "a handshake that is refused", is_refused);
+    }
     let waiting = not_ready(&mut coordinators, id);
-    let error = Some(PeerError::Protocol(LinkError::HandshakeEnded));
-    assert_eq!(waiting.first, [(index, error)]);
+    assert_eq!(waiting.first, [(0, Some(error))]);
     assert_eq!(
         waiting.to_string(),
-        format!(
-            "waiting for worker {index} (it closed the connection during the handshake: key, run, group, index and \
-             version must be the same on both sides)"
-        )
+        "waiting for worker 0 (it closed the connection during the handshake: key, run, group, index and version must \
+         be the same on both sides)"
     );
-    assert!(rejected(&workers.log(index), "handshake") >= 2, "{}", workers.log(index));
+    wait_for_log(workers, "two were refused", |log| rejected(log, "handshake") >= 2);
 }
 
-/// Whom a group waited for that never became ready.
+/// Whom a group that has begun waited for, since it never became ready.
 fn not_ready(coordinators: &mut Coordinators, id: GroupId) -> Waiting {
-    coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
     match coordinators.run_till(id, Milestone::Ready) {
         Err(RunTillError::Failed(Failure::Deadline { phase: Phase::Ready, waiting, .. })) => waiting,
         Err(error) => panic!("{error}"),

@@ -129,10 +129,11 @@ fn a_worker_that_never_comes_is_named_when_the_deadline_passes() {
         let workers = WorkerPlan::new(Group::Server, 1).start();
         let mut config = coordinator_config(Group::Server, 2);
         config.limits.ready = Duration::from_millis(200);
-        config.limits.stop = Duration::from_millis(100);
         let mut coordinators = Coordinators::new().unwrap();
         let id = coordinators.add(config, vec![workers.addresses()[0], nobody]);
-        coordinators.with(id, |coordinator, now| coordinator.begin(1, 0, now));
+        coordinators.begin(id, 1, 0);
+        let is_ready = |event: &Event| *event == Event::Worker(0, Stage::Ready);
+        wait_for(&mut coordinators, id, "the worker that is there", is_ready);
         let Err(RunTillError::Failed(failure)) = coordinators.run_till(id, Milestone::Ready) else {
             panic!("worker 1 was never started")
         };

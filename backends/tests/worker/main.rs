@@ -6,6 +6,8 @@ mod command_line;
 mod drivers;
 mod endings;
 mod finding_drivers;
+#[path = "../common/ports.rs"]
+mod ports;
 mod quiet;
 mod refusals;
 mod runs;

@@ -1,14 +1,17 @@
 //! What a worker does not put up with: another run's coordinator, a port that is taken, strangers.
 
 use crate::drivers;
-use crate::support::{Site, Worker, add_group, config, coordinate, failure_of, while_nothing_starts};
-use backends::tcp::{Coordinators, GroupId};
-use russula_proto::{Ending, Failure, Group, Milestone, StartFailure};
+use crate::support::{
+    Site, Worker, add_group, config, coordinate, eventually, failure_of, while_nothing_starts,
+};
+use backends::tcp::{Coordinators, GroupId, Notice};
+use russula_proto::coordinator::Event;
+use russula_proto::{Ending, Failure, Group, LinkError, Milestone, PeerError, StartFailure};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Long enough for more than one attempt, and no longer: none is to succeed.
+/// What is to happen before this passes has happened before it begins.
 const READY_LIMIT: Duration = Duration::from_millis(500);
 
 /// A group of servers with one worker, which will never be ready for it.
@@ -25,6 +28,11 @@ fn another_runs_coordinator_does_not_get_in_and_both_sides_say_what_has_to_be_th
     let mut coordinators = Coordinators::new().expect("a poll");
     let group = add_impatient(&mut coordinators, "tuesday", &worker);
     coordinators.begin(group, 1, 0);
+    let is_refused = Event::Disconnected(0, PeerError::Protocol(LinkError::HandshakeEnded));
+    eventually("the worker closes the connection", || {
+        let notice = coordinators.wait(Some(Duration::from_secs(1))).expect("a poll");
+        notice == Some(Notice::Event(group, is_refused.clone()))
+    });
     let failure = failure_of(coordinators.run_till(group, Milestone::Ready));
     assert_eq!(
         failure.to_string(),

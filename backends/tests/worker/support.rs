@@ -1,7 +1,8 @@
 //! What the tests share: workers as processes, coordinators for them, and looks at the process table.
 
 use crate::drivers;
-pub(crate) use crate::waiting::{PATIENCE, eventually, within};
+use crate::ports::free_port;
+pub(crate) use crate::waiting::{PATIENCE, eventually};
 use backends::clock;
 use backends::key_file;
 use backends::tcp::{Coordinators, GroupId, RunTillError};
@@ -9,12 +10,11 @@ use russula_proto::{CoordinatorConfig, CoordinatorLimits, Failure, Group, Key};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -39,7 +39,7 @@ impl Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("demo.json"), backends::scenario::DEMO).expect("written");
         write_key(&dir.path().join("run.key"));
-        Self { dir, ports: free_ports(SERVERS.into()) }
+        Self { dir, ports: (0..SERVERS).map(|_| free_port()).collect() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -260,18 +260,6 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(')')?;
     Some(fields.split_whitespace().map(Into::into).collect())
-}
-
-/// Ports that nobody uses on any address. They are below the range that connections get their ports from, and tests
-/// of the same program never get the same one.
-fn free_ports(count: usize) -> Vec<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let candidates = std::iter::repeat_with(|| {
-        let lot = std::process::id() * 100 + NEXT.fetch_add(1, Ordering::Relaxed);
-        10_000 + u16::try_from(lot % 20_000).expect("less than 20,000")
-    });
-    let is_free = |port: &u16| TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).is_ok();
-    while_nothing_starts(|| candidates.take(20_000).filter(is_free).take(count).collect())
 }
 
 /// A directory's files, sorted, relative to it.

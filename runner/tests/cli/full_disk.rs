@@ -6,7 +6,6 @@ use crate::bench::{Bench, Finished, Kind, LEFT_MAX};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// A file system in memory, mounted as long as this lives.
 struct SmallDisk {
@@ -43,7 +42,7 @@ const NO_SPACE: &str = "No space left on device";
 fn end(bench: &Bench, args: &[&str]) -> Finished {
     let mut all = vec!["--out", "disk"];
     all.extend(args);
-    let finished = bench.local(&all).end_within(Duration::from_secs(20));
+    let finished = bench.local(&all).end();
     bench.expect_nothing_alive(LEFT_MAX);
     assert!(!finished.stderr.contains("panicked"), "{finished:#?}");
     finished
@@ -93,6 +92,6 @@ fn a_full_disk_and_a_worker_that_is_killed() {
     bench.expect_file("client-runs");
     let worker = bench.one(Kind::Worker("client"));
     rustix::process::kill_process(worker, rustix::process::Signal::KILL).expect("killed");
-    let finished = running.end_within(LEFT_MAX);
+    let finished = running.end();
     finished.expect_code(3).expect_stderr(&["client 127.0.101.1 is lost", NO_SPACE]);
 }

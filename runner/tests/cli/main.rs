@@ -21,6 +21,8 @@ mod good_runs;
 mod interrupts;
 mod keys;
 mod paths;
+#[path = "../../../backends/tests/common/ports.rs"]
+mod ports;
 #[path = "../../../backends/tests/tcp/proxy/mod.rs"]
 #[allow(
     dead_code,

@@ -1,12 +1,11 @@
 //! A worker that is killed and started again while its coordinator lives, in every phase: what was lost fails its
 //! repetition with a name, and the run goes on.
 
-use crate::bench::{Bench, Kind, Running, eventually};
+use crate::bench::{Bench, PATIENCE, Running, descendants, has_ended};
 use crate::resume::{
     CLIENT, DRIVERS, SERVER, SERVER_THAT_STOPS_LATE, TWICE, bench, expect_complete, expect_tidy, statuses,
 };
 use crate::workers::Workers;
-use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
@@ -14,21 +13,30 @@ enum Group {
     Client,
 }
 
-/// Kills the worker, waits until its driver is gone as well, and starts it again.
-fn restart(bench: &Bench, workers: &mut Workers, group: Group) {
-    let (worker, name) = match group {
-        Group::Server => (&mut workers.server, "server"),
-        Group::Client => (&mut workers.client, "client"),
-    };
-    let drivers = bench.alive().into_iter().filter(|(_, line)| Kind::Script(name).matches(line));
-    let drivers: Vec<_> = drivers.map(|(pid, _)| format!("/proc/{pid}")).collect();
-    worker.kill();
-    // A process that ends loses its command line before its sockets.
-    eventually("its driver ends with it", || !drivers.iter().any(|driver| Path::new(driver).exists()));
-    match group {
-        Group::Server => workers.start_server(),
-        Group::Client => workers.start_client(),
+/// Kills these workers, waits until all that they ran is gone as well, and starts them again.
+fn restart(workers: &mut Workers, groups: &[Group]) {
+    for group in groups {
+        let worker = match group {
+            Group::Server => &mut workers.server,
+            Group::Client => &mut workers.client,
+        };
+        let started = descendants(worker.process().pid());
+        worker.kill();
+        let is_gone = started.iter().all(|process| has_ended(process, PATIENCE));
+        assert!(is_gone, "what the {group:?} ran ends with it");
     }
+    for group in groups {
+        match group {
+            Group::Server => workers.start_server(),
+            Group::Client => workers.start_client(),
+        }
+    }
+}
+
+/// The orchestrator ends the first repetition. Only then may a client go on, which fails without its server.
+#[track_caller]
+fn expect_loss_heard_of(running: &Running) {
+    running.expect_stderr("1/4 one round 1 stopping");
 }
 
 /// The first repetition failed since one of these workers has lost its driver, and the others went well.
@@ -60,7 +68,7 @@ fn while_preparing() {
     workers.start_server();
     let running = workers.attach(&TWICE);
     workers.server.expect_log("WaitCoordInit -> Ready");
-    restart(&bench, &mut workers, Group::Server);
+    restart(&mut workers, &[Group::Server]);
     workers.server.expect_log("WaitCoordInit -> Ready");
     workers.start_client();
     running.end().expect_code(0);
@@ -73,7 +81,7 @@ fn the_server_while_it_starts() {
     let mut workers = Workers::start(&bench, &DRIVERS, &[]);
     let running = workers.attach(&TWICE);
     bench.expect_at_gate("server-starts-one");
-    restart(&bench, &mut workers, Group::Server);
+    restart(&mut workers, &[Group::Server]);
     bench.open_gate("server-starts");
     // Its clients have not started.
     bench.open_gate("client-runs");
@@ -93,7 +101,7 @@ fn the_client_while_the_server_starts() {
     let mut workers = Workers::start(&bench, &DRIVERS, &[]);
     let running = workers.attach(&TWICE);
     bench.expect_at_gate("server-starts-one");
-    restart(&bench, &mut workers, Group::Client);
+    restart(&mut workers, &[Group::Client]);
     workers.client.expect_log("WaitCoordInit -> Ready");
     bench.open_gate("server-starts");
     running.end().expect_code(0);
@@ -108,7 +116,8 @@ fn one_of_them_in_the_quiet_window() {
         let running = workers.attach(&TWICE);
         bench.expect_at_gate("client-runs-one");
         workers.client.expect_log("Running -> RunningAwaitComplete");
-        restart(&bench, &mut workers, group);
+        restart(&mut workers, &[group]);
+        expect_loss_heard_of(&running);
         bench.open_gate("client-runs");
         expect_first_lost(&bench, running, workers, &[group]);
     }
@@ -121,10 +130,11 @@ fn both_in_the_quiet_window() {
     let running = workers.attach(&TWICE);
     bench.expect_at_gate("client-runs-one");
     workers.client.expect_log("Running -> RunningAwaitComplete");
-    restart(&bench, &mut workers, Group::Client);
-    restart(&bench, &mut workers, Group::Server);
+    let both = [Group::Client, Group::Server];
+    restart(&mut workers, &both);
+    expect_loss_heard_of(&running);
     bench.open_gate("client-runs");
-    expect_first_lost(&bench, running, workers, &[Group::Server, Group::Client]);
+    expect_first_lost(&bench, running, workers, &both);
 }
 
 #[test]
@@ -133,7 +143,7 @@ fn the_server_while_it_stops() {
     let mut workers = Workers::start(&bench, &DRIVERS, &["--kill-grace", "60s"]);
     let running = workers.attach(&TWICE);
     bench.expect_at_gate("server-stops-one");
-    restart(&bench, &mut workers, Group::Server);
+    restart(&mut workers, &[Group::Server]);
     bench.open_gate("server-stops");
     expect_first_lost(&bench, running, workers, &[Group::Server]);
 }
@@ -145,7 +155,7 @@ fn the_client_while_the_server_stops() {
     let mut workers = Workers::start(&bench, &DRIVERS, &["--kill-grace", "60s"]);
     let running = workers.attach(&TWICE);
     bench.expect_at_gate("server-stops-one");
-    restart(&bench, &mut workers, Group::Client);
+    restart(&mut workers, &[Group::Client]);
     bench.open_gate("server-stops");
     running.end().expect_code(0);
     expect_complete(&bench, workers);
@@ -156,14 +166,14 @@ fn the_client_while_the_server_stops() {
 fn not_started_again() {
     let bench = bench(SERVER, CLIENT, &["server-starts"]);
     let mut workers = Workers::start(&bench, &DRIVERS, &[]);
-    let running = workers.attach(&[&TWICE[..], &["--timeout", "1s"]].concat());
-    bench.expect_at_gate("client-runs-one");
+    let running = workers.attach(&[&TWICE[..], &["--timeout", "5s"]].concat());
+    bench.expect_clients_known_to_run(1);
     workers.client.kill();
     let finished = running.end();
     let host = format!("client {}", workers.client.listen.ip());
     finished.expect_code(5).expect_stderr(&[
         &format!("{host}: it closed the connection; trying again"),
-        "the deadline 'programs done' passed after 1 s (--timeout): waiting for client",
+        "the deadline 'programs done' passed after 5 s (--timeout): waiting for client",
     ]);
     workers.server_alone().end().expect_code(0).expect_stderr(&["ends: the run is over"]);
 }

@@ -222,7 +222,7 @@ fn a_local_run_of_the_embedded_driver() {
 #[test]
 fn a_local_run_that_was_interrupted() {
     let bench = bench(SERVER_THAT_STOPS_LATE, CLIENT, &[]);
-    let running = bench.local(&["--driver", "one", "--driver", "two", "--kill-grace", "1s"]);
+    let running = bench.local(&["--driver", "one", "--driver", "two", "--kill-grace", "60s"]);
     bench.expect_at_gate("client-runs-one");
     running.signal(Signal::INT);
     bench.expect_at_gate("server-stops-one");

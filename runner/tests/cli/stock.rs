@@ -173,10 +173,13 @@ fn all_drivers_take_turns() {
     }
 }
 
-/// Both sides of a ping end when its time is over; a stock client may find that its server was faster and fail with
-/// "Broken pipe", on a busy machine often.
+/// What a stock client says that still sends when its server has ended already.
+const SERVER_WAS_FASTER: [&str; 3] = ["Broken pipe", "Connection reset", "StreamReset"];
+
+/// Both sides of a ping end when its time is over; a stock client may find that its server was faster and fail, on a
+/// busy machine often.
 #[test]
-fn pings_end_well_most_of_the_time() {
+fn pings_end_well_unless_the_server_is_faster() {
     let Some(stock) = stock_dir() else { return };
     for name in ["ping", "ping_3_streams"] {
         let bench = Bench::new();
@@ -184,10 +187,13 @@ fn pings_end_well_most_of_the_time() {
         args.extend(DRIVERS.iter().flat_map(|driver| ["--driver", driver]));
         let finished = run(&bench, &stock, &scenario(name), &args);
         let summary = bench.summary();
-        for driver in summary["drivers"].as_array().expect("a list of drivers") {
-            let repetitions = driver["repetitions"].as_array().expect("a list");
-            assert_eq!(repetitions.len(), 4, "{driver:#}");
-            assert!(repetitions.iter().any(|repetition| repetition["status"] == "ok"), "{finished:#?}");
+        let drivers = summary["drivers"].as_array().expect("a list of drivers");
+        let repetitions = drivers.iter().flat_map(|driver| driver["repetitions"].as_array().expect("a list"));
+        let (ok, failed): (Vec<_>, Vec<_>) = repetitions.partition(|repetition| repetition["status"] == "ok");
+        assert!(!ok.is_empty() && ok.len() + failed.len() == 4 * DRIVERS.len(), "{finished:#?}");
+        for repetition in failed {
+            let said = repetition["clients"][0]["stderr_tail"].as_str().unwrap_or_default();
+            assert!(SERVER_WAS_FASTER.iter().any(|reason| said.contains(reason)), "{repetition:#}");
         }
         report_tree(&bench, &stock);
     }

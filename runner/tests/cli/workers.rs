@@ -2,8 +2,7 @@
 //! loopback address of its own, so that it can be killed and started again in the same place.
 
 use crate::bench::{Bench, Finished, LEFT_MAX, Running, eventually, scenario};
-use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+use crate::ports::free_port;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,7 +56,7 @@ impl<'a> Workers<'a> {
             bench.run(&["key", KEY_FILE]).expect_code(0);
         }
         let worker = |group, place: &Place, own_args| {
-            let listen = SocketAddr::new(place.address, place.another_port());
+            let listen = SocketAddr::new(place.address, free_port());
             Worker { group, listen, own_args, process: None }
         };
         let port = place.port;
@@ -208,7 +207,7 @@ impl Bench {
     }
 }
 
-/// A loopback address that no other test uses, and a port of it, so that nobody else can take it.
+/// A loopback address that no other test uses, and a port for a driver, which wants it to be free at every address.
 pub(crate) struct Place {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
@@ -221,26 +220,6 @@ impl Place {
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
         assert_ne!(nth, 0, "there are addresses for 255 places");
         let address = Ipv4Addr::new(127, 64 + high % 128, low, nth).into();
-        Self { address, port: free_port(address) }
+        Self { address, port: free_port() }
     }
-
-    /// Another port of the same address.
-    fn another_port(&self) -> u16 {
-        loop {
-            let port = free_port(self.address);
-            if port != self.port {
-                return port;
-            }
-        }
-    }
-}
-
-/// A port that the kernel chose. Its socket never listens, so that it is in nobody's way for as long as a child that
-/// was just forked holds it.
-fn free_port(address: IpAddr) -> u16 {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-    set_socket_reuseaddr(&socket, true).expect("it is ours");
-    bind(&socket, &SocketAddr::new(address, 0)).expect("a free port");
-    let bound = SocketAddr::try_from(getsockname(&socket).expect("bound")).expect("an IP address");
-    bound.port()
 }

@@ -172,8 +172,12 @@ class Gateway(CloudTest):
         hasty = boto3.client("ec2", "us-east-1", endpoint_url=self.url, config=HASTY, **KEYS)
         with self.assertRaises(HTTPClientError):
             hasty.create_security_group(GroupName="held", Description="x")
+
+        def groups() -> list[str]:
+            return [one["name"] for one in self.cloud("left")["security_groups"]]
+
+        self.wait("the group", lambda: "held" in groups())
         self.assertEqual(self.cloud("faults")[0]["struck"], 1)
-        self.assertIn("held", [one["name"] for one in self.cloud("left")["security_groups"]])
 
     def test_a_region_that_does_not_exist(self) -> None:
         client = boto3.client("ec2", "us-nowhere-9", endpoint_url=self.url, **KEYS)

@@ -7,8 +7,10 @@ from botocore.exceptions import ClientError
 from .cloud import CloudTest, code_of
 
 
-class Instances(CloudTest):
-    OPTIONS = ("--minute-ms", "300")
+class States(CloudTest):
+    """States on the way last long enough to be seen."""
+
+    OPTIONS = ("--launch-ms", "3000", "--terminate-ms", "3000")
 
     def test_states_take_time_and_counts_are_kept(self) -> None:
         ids = self.run_instances(3, MinCount=1)
@@ -20,6 +22,10 @@ class Instances(CloudTest):
         self.wait("terminated", lambda: self.state(ids[0]) == "terminated")
         # Once more is no error.
         self.ec2.terminate_instances(InstanceIds=ids)
+
+
+class Instances(CloudTest):
+    OPTIONS = ("--minute-ms", "300")
 
     def test_addresses_are_of_this_machine_and_out_of_the_subnet(self) -> None:
         vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -172,7 +178,7 @@ class Instances(CloudTest):
         self.wait("nothing left", lambda: not any(self.cloud("left")[kind] for kind in kinds))
 
     def test_user_data_runs_first_and_shutdown_terminates(self) -> None:
-        script = '#!/bin/bash\nshutdown -h +1 "time is up"\ntouch was-here\n'
+        script = '#!/bin/bash\nshutdown -h +10 "time is up"\ntouch was-here\n'
         ids = self.run_instances(user_data=script, InstanceInitiatedShutdownBehavior="terminate")
         self.wait("user data", lambda: (self.directory(ids[0]) / "was-here").exists())
         self.assertEqual(self.state(ids[0]), "running")

@@ -14,6 +14,9 @@ CAPABILITIES = ["CAPABILITY_IAM"]
 
 
 class Stacks(CloudTest):
+    # States on the way last long enough to be seen.
+    OPTIONS = ("--stack-ms", "2000")
+
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()

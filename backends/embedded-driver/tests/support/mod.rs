@@ -1,11 +1,14 @@
-//! Starts drivers on loopback ports that the kernel chooses, and reads what they did.
+//! Starts drivers on loopback ports, and reads what they did.
 
 // Each test program uses a part of this, and fails by panicking.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[path = "../../../tests/common/ports.rs"]
+mod ports;
+
 use backends::collector::{ResultFile, read};
+pub(crate) use ports::free_port;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -89,10 +92,18 @@ impl Ended {
     }
 }
 
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
 /// Starts a server and waits until it listens.
 pub fn start_server(driver: Driver, scenario: &Path, envs: &[(&str, &str)]) -> Running {
-    // The kernel chooses a port that was free just now.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut server = start(driver, "server", scenario, port, |command| {
         command.env("PORT", port.to_string());
         match driver {
@@ -101,13 +112,11 @@ pub fn start_server(driver: Driver, scenario: &Path, envs: &[(&str, &str)]) -> R
         };
         command.envs(envs.iter().copied());
     });
-    let deadline = Instant::now() + LIMIT;
-    while !is_listening(port) {
+    eventually("the server listens", || {
         let ended = server.child.try_wait().unwrap();
         assert!(ended.is_none(), "the server ended: {:?} {}", ended, server.output("stderr"));
-        assert!(Instant::now() < deadline, "the server does not listen");
-        std::thread::sleep(LOOK_AGAIN);
-    }
+        is_listening(port)
+    });
     server
 }
 
