@@ -21,6 +21,9 @@ fn what_does_not_fit_is_refused_before_anything_is_created() {
         (vec!["--ami", "ami-00000000000000000"], "ami-00000000000000000"),
         (vec!["--stack", "other"], "runner ec2 setup"),
         (vec!["--region", "eu-west-1"], "eu-west-1"),
+        (vec!["--region", "us-nowhere-9"], "us-nowhere-9"),
+        (vec!["--driver-port", "9000"], "--driver-port 9000: drivers would have ports 9000 to 9000"),
+        (vec!["--cdk-config-file", "nowhere.json"], "nowhere.json cannot be read"),
         (vec!["--config", config], "there is no option \"instance-typ\""),
         (vec!["--ttl", "1m"], "expected a duration from 10m"),
     ] {
@@ -48,6 +51,14 @@ fn an_account_that_is_not_there_is_named() {
     let no_region = bench.command(&["ec2", "list"]).env_remove("AWS_REGION").output().expect("it starts");
     assert_eq!(no_region.status.code(), Some(2), "{}", told(&no_region));
     assert!(told(&no_region).contains("no region is set"), "{}", told(&no_region));
+    let no_scenario = bench.expect(2, &["ec2", "--dry-run"]);
+    assert!(told(&no_scenario).contains("give --scenario FILE"), "{}", told(&no_scenario));
+    // As where a name of a region is mistyped, nobody answers.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let mut nowhere = bench.command(&["ec2", "list", "--region", "us-nowhere-9"]);
+    let nowhere = nowhere.env("AWS_ENDPOINT_URL", format!("http://{closed}")).output().expect("it starts");
+    assert_eq!(nowhere.status.code(), Some(2), "{}", told(&nowhere));
+    assert!(told(&nowhere).contains("no answer from AWS for the region us-nowhere-9"), "{}", told(&nowhere));
     let nobody = bench
         .command(&["ec2", "list"])
         .env_remove("AWS_ACCESS_KEY_ID")

@@ -119,7 +119,10 @@ impl Bench {
     pub(crate) fn start_run_of(&self, scenario: &Path, more: &[&str]) -> Running {
         let (scenario, image) = (scenario.to_str().expect("a path of text"), self.image());
         let mut args = vec!["ec2", "--scenario", scenario, "--allow-cidr", "127.0.0.1/32", "--ami", &image];
-        args.extend(["--instance-type", "c6i.large", "--timeout", "60s"]);
+        args.extend(["--instance-type", "c6i.large"]);
+        if !more.contains(&"--timeout") {
+            args.extend(["--timeout", "60s"]);
+        }
         if !more.contains(&"--worker") {
             args.extend(["--worker", worker()]);
         }
@@ -139,6 +142,13 @@ impl Bench {
     pub(crate) fn image_for(&self, architecture: &str) -> String {
         let name = format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}");
         self.aws(&["ssm", "get-parameter", "--query", "Parameter.Value", "--output", "text", "--name", &name])
+    }
+
+    /// The parameters of all requests for an operation, in order.
+    pub(crate) fn requests(&self, operation: &str) -> Vec<Value> {
+        let requests = self.cloud.get("requests");
+        let requests = requests.as_array().expect("a list").iter();
+        requests.filter(|it| it["operation"] == operation).map(|it| it["parameters"].clone()).collect()
     }
 
     /// What the cloud's own client says.

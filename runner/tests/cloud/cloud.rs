@@ -108,6 +108,13 @@ impl Cloud {
             .collect()
     }
 
+    /// Names of the key pairs, which are the users' own.
+    pub(crate) fn left_of_keys_of_users(&self) -> Vec<String> {
+        let left = self.get("left");
+        let pairs = left["key_pairs"].as_array().expect("a list").iter();
+        pairs.map(|pair| pair["id"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// Requests that do not fit the services' own models.
     pub(crate) fn violations(&self) -> Vec<Value> {
         self.get("violations").as_array().expect("a list").clone()
@@ -121,6 +128,9 @@ pub(crate) fn refusal(operation: &str, nth: u64, reason: &str) -> Value {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.violations(), [Value::Null; 0], "requests do not fit their services' models");
+        }
         drop(self.process.stdin.take());
         // It ends with its stdin.
         let _ = self.process.wait();

@@ -123,6 +123,33 @@ fn one_interrupt_at_the_end_keeps_the_results_and_two_do_not_wait_for_them() {
     }
 }
 
+/// Its power goes, and the service goes on to call it running: only its silence tells.
+#[test]
+fn a_host_that_is_dead_and_said_to_run_fails_the_run_in_time() {
+    for (moment, more, code, told) in [
+        ("step place_worker", ["--step-timeout", "10s"], 5, "passed after 10 s for 1 of 2 hosts: client-0 ("),
+        ("running clients", ["--timeout", "10s"], 5, "client "),
+        ("collecting results", ["--step-timeout", "10s"], 3, "client-0 ("),
+    ] {
+        let bench = Bench::quick();
+        if moment == "collecting results" {
+            let slow = json!([{"operation": "ssm:SendCommand", "nth": 5, "kind": "slow", "delay_ms": 3000}]);
+            bench.cloud.post("faults", &slow);
+        }
+        let scenario = if moment == "running clients" { "demo" } else { "tiny" };
+        let mut running = bench.start_run(scenario, &more);
+        running.wait_for(moment);
+        let hosts = bench.cloud.get("hosts");
+        let is_client = |host: &&serde_json::Value| host["tags"]["netbench-group"] == "client";
+        let client = hosts.as_array().expect("a list").iter().find(is_client).expect("there is a client");
+        let id = client["id"].as_str().expect("a host");
+        bench.cloud.post(&format!("hosts/{id}/die?state=running"), &serde_json::Value::Null);
+        let stderr = running.expect(code);
+        assert!(stderr.contains(told), "{moment}: {stderr}");
+        assert_eq!(bench.cloud.left_of_runs(), [""; 0], "{moment}");
+    }
+}
+
 #[test]
 fn a_host_that_dies_fails_the_run_by_name() {
     let bench = Bench::new();

@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 
 /// The parameters of all launches but the two dry runs.
 fn launches(bench: &Bench) -> Vec<Value> {
-    let requests = bench.cloud.get("requests");
-    let launches =
-        requests.as_array().expect("a list").iter().filter(|it| it["operation"] == "ec2:RunInstances");
-    launches.skip(2).map(|it| it["parameters"].clone()).collect()
+    bench.requests("ec2:RunInstances").split_off(2)
 }
 
 fn subnet_of(launch: &Value) -> String {
@@ -78,6 +75,10 @@ fn a_lost_answer_makes_nothing_twice() {
     bench.cloud.post("faults", &faults);
     bench.start_run("tiny", &[]).expect(0);
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
+    let hosts = bench.cloud.get("hosts");
+    assert_eq!(hosts.as_array().map(Vec::len), Some(2), "{hosts:#}");
+    // Each step was done once on each host, whatever was sent.
+    assert_eq!(bench.cloud.calls("ssm:SendCommand"), 5, "the lost one was found by its comment");
 }
 
 /// What could not be looked for is not said to be gone.

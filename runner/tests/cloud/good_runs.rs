@@ -66,14 +66,20 @@ fn a_run_in_two_zones_with_two_drivers_leaves_nothing() {
 fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let bench = Bench::new();
     let before = bench.cloud.get("left");
-    let running = bench.start_run("two_clients_three_servers", &["--dry-run", "--ttl", "90m"]);
+    let running = bench.start_run(
+        "two_clients_three_servers",
+        &["--dry-run", "--ttl", "90m", "--server-placement", "cluster", "--server-az", "us-east-1a"],
+    );
     let output = running.child.wait_with_output().expect("a child");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     for text in [
-        "launch 3 servers (c6i.large)",
-        "launch 2 clients",
-        "10 vCPUs",
+        "create instance           3 servers (c6i.large)",
+        "create instance           2 clients",
+        "create placement group    cluster, in us-east-1a",
+        "create volume             5 of 50 GiB",
+        "10 vCPUs at the same time; the quota",
+        "the hosts may be launched",
         "port 9000 from 127.0.0.1/32",
         "1h 30m",
     ] {

@@ -11,6 +11,7 @@ mod deaths;
 mod faults;
 mod good_runs;
 mod mixed;
+mod options;
 mod pages;
 mod steps;
 mod sweep;

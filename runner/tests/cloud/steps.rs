@@ -3,6 +3,7 @@
 use crate::bench::{Bench, Running};
 use crate::cloud::refusal;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 /// The hosts of a group, as the cloud knows them.
 fn hosts(bench: &Bench, group: &str) -> Vec<String> {
@@ -38,22 +39,22 @@ fn a_step_that_fails_is_named_with_host_and_cause() {
 
 #[test]
 fn a_step_that_hangs_ends_with_its_deadline_and_the_hosts() {
-    let bench = Bench::new();
+    let bench = Bench::quick();
     // The program is fetched by an address of the bucket: no byte of it comes for a minute.
     let hangs = json!([{"operation": "s3:GetObject", "nth": 3, "origin": "host", "kind": "slow", "delay_ms": 60_000}]);
     bench.cloud.post("faults", &hangs);
-    let running = bench.start_run("tiny", &["--step-timeout", "5s"]);
-    expect_failure(&bench, running, 5, &["the deadline 'step ", " passed after 5 s for 1 of 2 hosts: "]);
+    let running = bench.start_run("tiny", &["--step-timeout", "15s"]);
+    expect_failure(&bench, running, 5, &["the deadline 'step ", " passed after 15 s for 1 of 2 hosts: "]);
 }
 
 #[test]
 fn a_host_that_loses_its_agent_is_named() {
-    let bench = Bench::new();
-    let mut running = bench.start_run("tiny", &["--step-timeout", "5s"]);
+    let bench = Bench::quick();
+    let mut running = bench.start_run("tiny", &["--step-timeout", "15s"]);
     running.wait_for("step upload_scenario_file");
     let server = hosts(&bench, "server").remove(0);
     bench.cloud.post(&format!("hosts/{server}/agent/lost"), &Value::Null);
-    let host = format!(" passed after 5 s for 1 of 2 hosts: server-0 ({server})");
+    let host = format!(" passed after 15 s for 1 of 2 hosts: server-0 ({server})");
     expect_failure(&bench, running, 5, &["the deadline 'step ", &host]);
 }
 
@@ -65,6 +66,26 @@ fn a_host_that_dies_before_its_worker_runs_is_named() {
     let client = hosts(&bench, "client").remove(0);
     bench.cloud.post(&format!("hosts/{client}/die?state=terminated"), &Value::Null);
     expect_failure(&bench, running, 3, &["client 0 was lost while the hosts were prepared", &client]);
+}
+
+/// One host waits for its manifest, and the other one has its worker placed by then.
+#[test]
+fn no_host_waits_for_another_one_while_it_is_prepared() {
+    let bench = Bench::quick();
+    let slow = json!([{"operation": "s3:GetObject", "nth": 1, "origin": "host", "kind": "slow", "delay_ms": 10_000}]);
+    bench.cloud.post("faults", &slow);
+    bench.start_run("tiny", &[]).expect(0);
+    let run = bench.run_id();
+    let marked = |marker: &str| -> Vec<SystemTime> {
+        let hosts = std::fs::read_dir(bench.path("hosts")).expect("hosts");
+        let markers = hosts.map(|host| host.expect("readable").path().join(&run).join(marker));
+        let mut times: Vec<_> =
+            markers.map(|path| std::fs::metadata(path).and_then(|it| it.modified()).expect("done")).collect();
+        times.sort();
+        times
+    };
+    let (fetched, placed) = (marked("fin_upload_scenario_file"), marked("fin_place_worker"));
+    assert!(placed[0] < fetched[1], "{placed:?} {fetched:?}");
 }
 
 /// What was measured is reported, and the failure says what is missing.

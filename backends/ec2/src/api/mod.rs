@@ -70,9 +70,15 @@ pub enum AccountError {
     NoRegion,
     /// Nobody says who we are, or what they say is not accepted.
     #[error(
-        "the AWS account cannot be used: {0}; check the credentials (aws sts get-caller-identity, aws sso login)"
+        "the AWS account cannot be used in the region {region}: {source}; check the credentials (aws sts \
+         get-caller-identity, aws sso login) and the name of the region (--region, AWS_REGION)"
     )]
-    NoCredentials(#[source] ApiError),
+    NoCredentials {
+        /// Name of the region.
+        region: String,
+        /// What was said.
+        source: ApiError,
+    },
     /// Nobody answers for the region.
     #[error(
         "no answer from AWS for the region {region}: {source}; is its name right (--region, AWS_REGION), and is there \
@@ -143,8 +149,9 @@ impl Account {
         let once = aws_sdk_sts::config::Builder::new().retry_config(retries);
         let request = self.sts.get_caller_identity().customize().config_override(once);
         let who = call("GetCallerIdentity", "the caller", request.send()).await;
+        let region = self.region.clone();
         let who = who.map_err(|source| match source.cause {
-            Cause::Unreachable => AccountError::NoAnswer { region: self.region.clone(), source },
+            Cause::Unreachable => AccountError::NoAnswer { region, source },
             Cause::Capacity
             | Cause::Quota
             | Cause::Permission
@@ -154,7 +161,7 @@ impl Account {
             | Cause::Throttled
             | Cause::Invalid
             | Cause::DryRun
-            | Cause::Other => AccountError::NoCredentials(source),
+            | Cause::Other => AccountError::NoCredentials { region, source },
         })?;
         let text = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
         Ok(Caller { account: text(who.account()), arn: text(who.arn()) })

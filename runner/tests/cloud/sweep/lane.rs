@@ -274,6 +274,8 @@ impl Lane {
             worker(),
             "--poll-interval",
             "200ms",
+            "--server-placement",
+            "cluster",
         ];
         let mut command = self.bench.command(&[&args[..], &more].concat());
         command.stdout(self.file("stdout")).stderr(self.file("stderr"));
