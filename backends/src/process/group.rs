@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for the end of processes that were sent SIGKILL.
 ///
-/// They end within microseconds unless the kernel holds them in an uninterruptible wait (a dead disk).
-pub(super) const GROUP_END_MAX: Duration = Duration::from_secs(1);
+/// They end within microseconds once they have a processor, for which they wait on a busy machine, unless the kernel
+/// holds them in an uninterruptible wait (a dead disk).
+pub(super) const GROUP_END_MAX: Duration = Duration::from_secs(3);
 
 /// Sends `signal` to every member of `group`. A group without members is no error.
 pub(super) fn signal(group: Pid, signal: Signal) -> io::Result<()> {

@@ -283,7 +283,11 @@ fn new_directory(out: &Path, started: Timestamp) -> io::Result<(RunId, PathBuf)>
         let run: RunId = format!("{time}-{lot:08x}").parse().expect("digits and dashes are legal");
         let path = out.join(run.as_str());
         match fs::create_dir(&path) {
-            Ok(()) => return Ok((run, path)),
+            Ok(()) => {
+                // What will be written there, before anything is created, has to be found after a crash.
+                fs::File::open(out)?.sync_all()?;
+                return Ok((run, path));
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => lot = lot.wrapping_add(1),
             Err(error) => return Err(error),
         }

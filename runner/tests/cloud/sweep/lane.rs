@@ -197,6 +197,9 @@ impl Lane {
         child.kill().expect("it is there");
         child.wait().expect("a child");
         self.bench.cloud.post("faults", &json!([]));
+        if let Some(directory) = self.run_directory() {
+            self.expect_written_down(&directory)?;
+        }
         match self.run_directory() {
             None => Ok(Ended::BeforeAnything),
             Some(directory) if case.fault == Fault::KillResume => self.resume(case, &directory),
@@ -223,6 +226,30 @@ impl Lane {
             return self.destroy(&directory).map(|_| Ended::Interrupted);
         }
         case.judge(end.code, &end.stderr).map_err(|problem| format!("{problem}: {}", end.stderr))
+    }
+
+    /// Whatever there is of the run was written down before it was created.
+    fn expect_written_down(&self, directory: &Path) -> Result<(), String> {
+        let journal = fs::read_to_string(directory.join("cloud.jsonl")).unwrap_or_default();
+        let entries = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let intended: Vec<String> = entries
+            .filter(|entry| entry["what"] == "intent")
+            .filter_map(|entry| entry["kind"].as_str().map(str::to_owned))
+            .collect();
+        for thing in self.bench.cloud.left_of_runs() {
+            let kind = match thing.split(':').next().unwrap_or_default() {
+                "security_groups" => "security_group",
+                "placement_groups" => "placement_group",
+                "parameters" => "parameter",
+                "objects" => "objects",
+                // What hosts consist of.
+                _ => "instances",
+            };
+            if !intended.iter().any(|one| one == kind) {
+                return Err(format!("the journal does not tell of {thing}: {journal}"));
+            }
+        }
+        Ok(())
     }
 
     /// Destroys a run from a machine that has never heard of it.
