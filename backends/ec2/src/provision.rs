@@ -102,7 +102,7 @@ pub async fn provision(
         ready = make_ready(launch, launched, preparation, &mut upload, tell) => ready,
         () = &mut stop => Err(ProvisionError::Interrupted),
     };
-    upload.end().await;
+    upload.end(&launch.account.region).await;
     ready
 }
 
@@ -120,6 +120,7 @@ async fn create(
     let mut upload =
         pin!(artifacts::upload_shared(launch.account, bucket, launch.names, &preparation.artifacts));
     let mut uploaded = None;
+    let region = &launch.account.region;
     let (mut say, is_given_up) = (|what: &str| tell(News::Doing(what)), Cell::new(false));
     let mut creation = pin!(launch.create(key, &is_given_up, &mut say));
     let launched = loop {
@@ -129,7 +130,7 @@ async fn create(
             () = &mut stop => {
                 // What is being created now would come after everything was given back.
                 is_given_up.set(true);
-                answered(ANSWERS, "hosts", creation).await;
+                answered(ANSWERS, (region, "hosts"), creation).await;
                 return Err(ProvisionError::Interrupted);
             }
         }
@@ -146,12 +147,12 @@ async fn create(
 
 /// Waits for the answer to a call that creates `what`, which nobody wants any more; says so when it does not come.
 /// Returns whether it came.
-async fn answered(deadline: Deadline, what: &str, answer: impl Future) -> bool {
+async fn answered(deadline: Deadline, (region, what): (&str, &str), answer: impl Future) -> bool {
     let is_answered = tokio::time::timeout(deadline.limit, answer).await.is_ok();
     if !is_answered {
         tracing::warn!(
             "{}: {what} may still appear after everything was given back; look for them with \
-             `runner ec2 list`",
+             `runner ec2 list --region {region}`",
             deadline.passed()
         );
     }
@@ -174,9 +175,9 @@ impl Upload {
     }
 
     /// Waits for what is still under way.
-    async fn end(self) {
+    async fn end(self, region: &str) {
         if let Some(upload) = self.0 {
-            answered(ANSWERS, "a file of the run in the bucket", upload).await;
+            answered(ANSWERS, (region, "a file of the run in the bucket"), upload).await;
         }
     }
 }
@@ -304,7 +305,7 @@ mod tests {
         }
         assert!(is_done.try_recv().is_err());
         finish.send(()).unwrap();
-        upload.end().await;
+        upload.end("us-east-1").await;
         assert_eq!(is_done.try_recv(), Ok(()));
     }
 
@@ -313,7 +314,7 @@ mod tests {
         let mut upload = Upload::default();
         upload.run(async { Ok(()) }).await.unwrap();
         assert!(upload.0.is_none());
-        upload.end().await;
+        upload.end("us-east-1").await;
     }
 
     #[tokio::test]
@@ -326,7 +327,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_does_not_come_is_not_waited_for_for_ever() {
         let deadline = Deadline { name: "answers", limit: Duration::from_millis(20) };
-        assert!(!answered(deadline, "hosts", std::future::pending::<()>()).await);
-        assert!(answered(deadline, "hosts", async {}).await);
+        assert!(!answered(deadline, ("us-east-1", "hosts"), std::future::pending::<()>()).await);
+        assert!(answered(deadline, ("us-east-1", "hosts"), async {}).await);
     }
 }

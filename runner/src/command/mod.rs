@@ -17,7 +17,7 @@ use crate::causes::with_causes;
 use crate::exit;
 use crate::run::RunError;
 #[cfg(feature = "ec2")]
-use ::ec2::stack::StackError;
+use ::ec2::{api::AccountError, stack::StackError};
 #[cfg(feature = "ec2")]
 use clap::CommandFactory;
 use clap::{ArgAction, Parser, Subcommand};
@@ -173,7 +173,7 @@ enum CommandError {
     Install(#[from] backends::drivers::install::InstallError),
     #[cfg(feature = "ec2")]
     #[error(transparent)]
-    Account(#[from] ::ec2::api::AccountError),
+    Account(#[from] AccountError),
     #[cfg(feature = "ec2")]
     #[error(transparent)]
     Api(#[from] ::ec2::api::ApiError),
@@ -197,6 +197,8 @@ impl CommandError {
             Self::Input(_) | Self::Key(_) | Self::Report(_) | Self::Drivers(_) => exit::INPUT,
             Self::Install(_) => exit::INFRASTRUCTURE,
             // What was asked does not fit the account, or the account is not there: nothing was created.
+            #[cfg(feature = "ec2")]
+            Self::Account(AccountError::Trouble(_)) => exit::INFRASTRUCTURE,
             #[cfg(feature = "ec2")]
             Self::Account(_) | Self::Plan(_) | Self::Infrastructure(_) => exit::INPUT,
             #[cfg(feature = "ec2")]

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, PATIENCE, Running, told};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn signal(running: &Running, signal: Signal) {
@@ -136,18 +136,22 @@ fn a_host_that_is_dead_and_said_to_run_fails_the_run_in_time() {
         ),
     ] {
         let bench = Bench::quick();
-        if moment == "collecting results" {
-            let slow = json!([{"operation": "ssm:SendCommand", "nth": 5, "kind": "slow", "delay_ms": 3000}]);
-            bench.cloud.post("faults", &slow);
-        }
+        // The last step of the preparation, and the collection, are not over before the host is dead.
+        let slow_key = json!({"operation": "ssm:GetParameter", "every": 1, "origin": "host", "kind": "slow", "delay_ms": 4000});
+        let slow_end = json!({"operation": "ssm:SendCommand", "nth": 5, "kind": "slow", "delay_ms": 4000});
+        match moment {
+            "step place_worker" => bench.cloud.post("faults", &json!([slow_key])),
+            "collecting results" => bench.cloud.post("faults", &json!([slow_end])),
+            _ => Value::Null,
+        };
         let scenario = if moment == "running clients" { "demo" } else { "tiny" };
         let mut running = bench.start_run(scenario, &["--timeout", "10s", "--step-timeout", "10s"]);
         running.wait_for(moment);
         let hosts = bench.cloud.get("hosts");
-        let is_client = |host: &&serde_json::Value| host["tags"]["netbench-group"] == "client";
+        let is_client = |host: &&Value| host["tags"]["netbench-group"] == "client";
         let client = hosts.as_array().expect("a list").iter().find(is_client).expect("there is a client");
         let id = client["id"].as_str().expect("a host");
-        bench.cloud.post(&format!("hosts/{id}/die?state=running"), &serde_json::Value::Null);
+        bench.cloud.post(&format!("hosts/{id}/die?state=running"), &Value::Null);
         let stderr = running.expect(code);
         assert!(stderr.contains(told), "{moment}: {stderr}");
         assert_eq!(bench.cloud.left_of_runs(), [""; 0], "{moment}");
@@ -160,10 +164,10 @@ fn a_host_that_dies_fails_the_run_by_name() {
     let mut running = bench.start_run("demo", &[]);
     running.wait_for("running clients");
     let hosts = bench.cloud.get("hosts");
-    let is_client = |host: &&serde_json::Value| host["tags"]["netbench-group"] == "client";
+    let is_client = |host: &&Value| host["tags"]["netbench-group"] == "client";
     let client = hosts.as_array().expect("a list").iter().find(is_client).expect("there is a client");
     let id = client["id"].as_str().expect("a host").to_owned();
-    bench.cloud.post(&format!("hosts/{id}/die?state=terminated"), &serde_json::Value::Null);
+    bench.cloud.post(&format!("hosts/{id}/die?state=terminated"), &Value::Null);
     let stderr = running.expect(3);
     assert!(stderr.contains(&id), "{stderr}");
     assert_eq!(bench.cloud.left_of_runs(), [""; 0]);

@@ -50,6 +50,10 @@ fn a_step_that_hangs_ends_with_its_deadline_and_the_hosts() {
 #[test]
 fn a_host_that_loses_its_agent_is_named() {
     let bench = Bench::quick();
+    // The steps are carried out once it has lost its agent.
+    let slow =
+        |nth: u32| json!({"operation": "ssm:SendCommand", "nth": nth, "kind": "slow", "delay_ms": 5000});
+    bench.cloud.post("faults", &json!([slow(1)]));
     let mut running = bench.start_run("tiny", &["--step-timeout", "15s"]);
     running.wait_for("step upload_scenario_file");
     let server = hosts(&bench, "server").remove(0);
@@ -86,6 +90,14 @@ fn no_host_waits_for_another_one_while_it_is_prepared() {
     };
     let (fetched, placed) = (marked("fin_upload_scenario_file"), marked("fin_place_worker"));
     assert!(placed[0] < fetched[1], "{placed:?} {fetched:?}");
+}
+
+/// They are sent in the order in which they can be done.
+#[test]
+fn an_agent_that_does_one_step_at_a_time_prepares_its_host() {
+    let bench = Bench::with(&["--agent-slots", "1"]);
+    bench.start_run("tiny", &[]).expect(0);
+    assert_eq!(bench.cloud.left_of_runs(), [""; 0]);
 }
 
 /// What was measured is reported, and the failure says what is missing.

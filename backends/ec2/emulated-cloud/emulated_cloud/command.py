@@ -60,8 +60,12 @@ class Command:
             running = sum(1 for other in self.invocations if other.is_open and other.state != PENDING)
             if running >= most:
                 return
-            if invocation.state == PENDING and invocation.host.agent_is_online:
+            if invocation.state != PENDING or not invocation.host.agent_is_online:
+                continue
+            if invocation.host.running < self.world.options.agent_slots:
                 invocation.start()
+            elif self not in invocation.host.waiting:
+                invocation.host.waiting.append(self)
 
     def cancel(self, instances: list[str]) -> None:
         """Ends it on these hosts, or on all."""
@@ -70,9 +74,11 @@ class Command:
             if not instances or invocation.host.id in instances:
                 invocation.cancel()
 
-    def has_ended(self) -> None:
+    def has_ended(self, host: Host) -> None:
         """An invocation makes room for others; not at once, since it may be in the middle of `pump`."""
-        self.world.schedule.after(0, self.pump)
+        waiting, host.waiting = host.waiting, []
+        for command in (self, *waiting):
+            self.world.schedule.after(0, command.pump)
 
     def _give_up(self) -> None:
         for invocation in self.invocations:

@@ -7,11 +7,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import processes
 from .operations import HOST_KEY
 from .world import World
+
+if TYPE_CHECKING:
+    from .command import Command
 
 SHIMS = Path(__file__).parent / "shims"
 MACHINES = {"arm64": "aarch64"}
@@ -43,6 +46,9 @@ class Host:
         self.agent_is_lost = False
         self.agent_since_s: float | None = None
         self.last_ping_s = time.time()
+        # Commands that its agent runs, and those that wait for a slot of it.
+        self.running = 0
+        self.waiting: list[Command] = []
         self._shutdown_number = 0
         world.schedule.after(world.options.launch_ms, self._boot)
 

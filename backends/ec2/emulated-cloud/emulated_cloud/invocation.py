@@ -54,6 +54,7 @@ class Invocation:
     def start(self) -> None:
         """Runs the script of the command; the host's agent is online."""
         self.state = IN_PROGRESS
+        self.host.running += 1
         self.started = datetime.datetime.now(datetime.timezone.utc)
         self._started_s = time.monotonic()
         directory = self.host.directory / ".ssm" / self.command.id
@@ -118,13 +119,15 @@ class Invocation:
             self._end(EXECUTION_TIMED_OUT, -1)
 
     def _end(self, state: tuple[str, str], code: int) -> None:
+        if self.state == IN_PROGRESS:
+            self.host.running -= 1
         self.state, self.code = state, code
         self.ended = datetime.datetime.now(datetime.timezone.utc)
         if not self.host.is_dead:
             config = self.command.asked.get("CloudWatchOutputConfig") or {}
             prefix = f"{self.command.id}/{self.host.id}"
             publish(self.host.region, config, prefix, {"stdout": self.stdout, "stderr": self.stderr})
-        self.command.has_ended()
+        self.command.has_ended(self.host)
 
 
 def _drain(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

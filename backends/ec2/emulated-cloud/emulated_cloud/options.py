@@ -19,6 +19,7 @@ class Options:
     terminate_ms: int
     forget_ms: int
     agent_ms: int
+    agent_slots: int
     delivery_ms: int
     stack_ms: int
     minute_ms: int
@@ -44,6 +45,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     add("--terminate-ms", type=int, default=200, help="from shutting-down to terminated")
     add("--forget-ms", type=int, default=600_000, help="how long a terminated instance can be described")
     add("--agent-ms", type=int, default=200, help="from running until the SSM agent is online")
+    add("--agent-slots", type=int, default=5, help="commands that an agent runs at the same time")
     add(
         "--delivery-ms",
         type=int,

@@ -54,6 +54,20 @@ class Commands(CloudTest):
         self.assertEqual(self.cloud("counters?origin=host"), of_hosts)
         self.assertNotIn("s3:PutObject", self.cloud("counters"))
 
+    def test_an_agent_runs_so_many_commands_at_a_time_in_their_order(self) -> None:
+        host = self.hosts()[0]
+        waits = [self.send([host], "until [ -e go ]; do sleep 0.02; done") for _ in range(5)]
+        others = [self.send([host], f"echo {name} >>order") for name in ("one", "two")]
+        self.wait("five run", lambda: self.status_of(waits[4]) == "InProgress")
+        self.assertEqual([self.status_of(other) for other in others], ["Pending", "Pending"])
+        (self.directory(host) / "go").touch()
+        for command in (*waits, *others):
+            self.assertEqual(self.result(command, host)["Status"], "Success")
+        self.assertEqual((self.directory(host) / "order").read_text(), "one\ntwo\n")
+
+    def status_of(self, command: str) -> str:
+        return str(self.command(command)["Status"])
+
     def test_targets_by_tag_are_known_after_the_answer(self) -> None:
         ids = self.hosts(3, TagSpecifications=self.group)
         target = [{"Key": "tag:netbench-run", "Values": ["r1"]}]

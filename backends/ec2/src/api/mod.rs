@@ -79,6 +79,9 @@ pub enum AccountError {
         /// What was said.
         source: ApiError,
     },
+    /// Somebody answers, and cannot say.
+    #[error("AWS has trouble of its own: {0}; try again a little later")]
+    Trouble(#[source] ApiError),
     /// Nobody answers for the region.
     #[error(
         "no answer from AWS for the region {region}: {source}; is its name right (--region, AWS_REGION), and is there \
@@ -151,14 +154,14 @@ impl Account {
         let who = call("GetCallerIdentity", "the caller", request.send()).await;
         let region = self.region.clone();
         let who = who.map_err(|source| match source.cause {
-            Cause::Unreachable => AccountError::NoAnswer { region, source },
+            Cause::Unreachable if source.code.is_none() => AccountError::NoAnswer { region, source },
+            Cause::Unreachable | Cause::Throttled => AccountError::Trouble(source),
             Cause::Capacity
             | Cause::Quota
             | Cause::Permission
             | Cause::NotFound
             | Cause::Exists
             | Cause::InUse
-            | Cause::Throttled
             | Cause::Invalid
             | Cause::DryRun
             | Cause::Other => AccountError::NoCredentials { region, source },

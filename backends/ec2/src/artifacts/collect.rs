@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// Downloads at a time. More do not make one link faster, and each holds a connection.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// How often an object is asked for: the SDK repeats a request only until the answer's headers are there.
 const ATTEMPTS_MAX: usize = 4;

@@ -1,12 +1,13 @@
 //! Objects out of the bucket.
 
+use super::collect::AT_ONCE;
 use super::error::ArtifactError;
 use super::upload::SLOW_BYTES_PER_S;
 use crate::api::{Account, ApiError, Cause, Deadline, call};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// For the body of an object: this, and a second for each [`SLOW_BYTES_PER_S`].
+/// For the body of an object: this, and the time that it takes on a slow line with a few others beside it.
 const BODY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Reads an object, whose pieces `take` is given.
@@ -36,7 +37,8 @@ pub(super) async fn read(
 
 fn limit_of(object: &GetObjectOutput) -> Duration {
     let length_bytes = object.content_length().and_then(|length| u64::try_from(length).ok());
-    BODY_LIMIT + Duration::from_secs(length_bytes.unwrap_or_default() / SLOW_BYTES_PER_S)
+    let share_bytes_per_s = SLOW_BYTES_PER_S / AT_ONCE as u64;
+    BODY_LIMIT + Duration::from_secs(length_bytes.unwrap_or_default() / share_bytes_per_s)
 }
 
 /// A small text out of the bucket, such as what `build_driver` leaves; `None` if there is none.

@@ -8,8 +8,8 @@ const UNIT: &str = "netbench-limit";
 /// A script that limits how long the host lives, whatever becomes of everything else: the instance's own shutdown
 /// terminates it. Source: `shutdown(8)`, and `InstanceInitiatedShutdownBehavior` of `RunInstances`.
 ///
-/// A marker beside the directories of runs says that it is armed, for which the steps look: no work is begun on a host
-/// that may live for ever.
+/// A marker beside the directories of runs says that it is armed, for which the step `configure` looks: no program is
+/// placed on a host that may live for ever.
 ///
 /// `shutdown` is forgotten when the host boots again, and user data runs at the first boot only. So there is a timer as
 /// well, for the moment `expires` (RFC 3339 in UTC); one that was missed while the host was down fires at its boot

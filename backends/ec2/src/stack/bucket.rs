@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 /// Removes all versions of all objects, and returns how many there were. A bucket that is gone is empty.
-pub(super) async fn empty(account: &Account, bucket: &str, wait: &mut Wait<'_>) -> Result<usize, StackError> {
+pub(super) async fn empty(account: &Account, bucket: &str, wait: &Wait<'_>) -> Result<usize, StackError> {
     let what = format!("bucket {bucket}");
     let mut removed = 0;
     loop {
@@ -24,7 +24,7 @@ pub(super) async fn empty(account: &Account, bucket: &str, wait: &mut Wait<'_>) 
         }
         removed += objects.len();
         remove(account, bucket, objects).await?;
-        wait.pause(&format!("losing its objects, {removed} so far")).await?;
+        wait.go_on(&format!("losing its objects, {removed} so far"))?;
     }
 }
 

@@ -68,8 +68,8 @@ pub(super) async fn delete_within(
                 users::check_none(account, name, vpc).await?;
             }
             if let Some(name_of_bucket) = &parts.bucket {
-                let mut wait = Wait::new(account, name, "bucket emptied", limits.deleted);
-                let removed = bucket::empty(account, name_of_bucket, &mut wait).await?;
+                let wait = Wait::new(account, name, "bucket emptied", limits.deleted);
+                let removed = bucket::empty(account, name_of_bucket, &wait).await?;
                 on_progress(&format!("bucket {name_of_bucket} is empty: {removed} objects removed"));
             }
             remove(account, name, stack, limits.deleted, on_progress).await?;

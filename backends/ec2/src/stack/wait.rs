@@ -3,7 +3,7 @@
 use super::error::StackError;
 use super::events::Events;
 use super::look::{Phase, StackView, look};
-use crate::api::{Account, Pace};
+use crate::api::{Account, DeadlinePassed, Pace};
 use std::time::Duration;
 
 /// A wait for a stack that ends.
@@ -40,11 +40,17 @@ impl<'a> Wait<'a> {
 
     /// Waits until the next look; `status` is where things stand.
     pub(super) async fn pause(&mut self, status: &str) -> Result<(), StackError> {
-        self.pace.wait().await.map_err(|passed| StackError::Deadline {
-            passed,
-            stack: self.stack.to_owned(),
-            region: self.account.region.clone(),
-            status: status.to_owned(),
-        })
+        let waited = self.pace.wait().await;
+        waited.map_err(|passed| self.late(passed, status))
+    }
+
+    /// Goes on at once, if there is time; `status` is where things stand.
+    pub(super) fn go_on(&self, status: &str) -> Result<(), StackError> {
+        self.pace.check().map_err(|passed| self.late(passed, status))
+    }
+
+    fn late(&self, passed: DeadlinePassed, status: &str) -> StackError {
+        let (stack, region) = (self.stack.to_owned(), self.account.region.clone());
+        StackError::Deadline { passed, stack, region, status: status.to_owned() }
     }
 }

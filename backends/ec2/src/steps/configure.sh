@@ -1,8 +1,8 @@
 # The agent may be there before the user data has run.
+not_limited='the time limit of this host is not armed: its image runs no user data at its first boot, or has no shutdown'
 limited="${NETBENCH_DIR:-/var/lib/netbench}/limited"
 until [[ -e "$limited" ]]; do
-    ((SECONDS < LIMITED_LIMIT_S)) || die 'the time limit of this host is not armed: its image does not run user data at its \
-first boot, or has no shutdown'
+    ((SECONDS < LIMITED_LIMIT_S)) || die "$not_limited"
     sleep 0.2
 done
 case "$(uname -m)" in

@@ -77,8 +77,9 @@ pub struct Build {
 /// How long a worker may take until it listens, in seconds. It only reads its scenario and its key.
 const LISTEN_LIMIT_S: u64 = 30;
 
-/// From the first step to user data that has begun, in seconds: it runs last of what an image does at its first boot.
-const LIMITED_LIMIT_S: u64 = 120;
+/// For user data to have begun, which runs last of what an image does at its first boot. At most half of what the step
+/// may take, which has to tell of it.
+const LIMITED_LIMIT: Duration = Duration::from_secs(120);
 
 /// `take_facts`, for steps that take the host's facts.
 const FACTS: &str = include_str!("facts.sh");
@@ -108,7 +109,10 @@ pub(super) fn build_script(context: &ScriptContext, builds: &[Build]) -> String 
 pub(super) fn script_with(step: Step, context: &ScriptContext, listen_limit_s: u64) -> String {
     let (values, body) = match step {
         Step::UploadScenarioFile => (String::new(), include_str!("upload_scenario_file.sh")),
-        Step::Configure => (format!("LIMITED_LIMIT_S={LIMITED_LIMIT_S}\n"), include_str!("configure.sh")),
+        Step::Configure => {
+            let limit = LIMITED_LIMIT.min(context.deadline(step).limit / 2);
+            (format!("LIMITED_LIMIT_S={}\n", limit.as_secs()), include_str!("configure.sh"))
+        }
         Step::BuildDriver => return build_script(context, &[]),
         Step::PlaceWorker => (String::new(), include_str!("place_worker.sh")),
         Step::RunWorker => (worker(context, listen_limit_s) + FACTS, include_str!("run_worker.sh")),

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Step {
     /// Fetches the manifest and the scenario file that it names.
     UploadScenarioFile,
-    /// Checks that the host has what the other steps use.
+    /// Checks that the host ends by itself in time, and has what the other steps use.
     Configure,
     /// Builds programs from source with cargo and puts them into the bucket by their digest, for other hosts of the
     /// same kind. Only for what could not be brought along.

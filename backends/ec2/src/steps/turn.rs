@@ -13,23 +13,47 @@ use std::cell::RefCell;
 use std::future::pending;
 use tokio::sync::watch::{self, Receiver};
 
-/// The time at which all hosts have done what a step needs.
+/// When a step is sent, and when it is looked at.
 #[derive(Clone, Debug)]
-pub(super) struct Turn(Vec<Receiver<bool>>);
+pub(super) struct Turn {
+    /// The step before has been sent. A host that does one at a time does them in this order.
+    before: Option<Receiver<bool>>,
+    /// This one has been sent.
+    is_sent: watch::Sender<bool>,
+    /// All hosts have done what it needs.
+    needed: Vec<Receiver<bool>>,
+}
 
 impl Turn {
-    /// Nothing is needed.
+    /// Nothing is waited for.
     pub(super) fn now() -> Self {
-        Self(vec![])
+        Self { before: None, is_sent: watch::Sender::new(false), needed: vec![] }
     }
 
-    /// Never returns if what is needed does not succeed.
-    pub(super) async fn comes(self) {
-        for mut needed in self.0 {
-            if needed.wait_for(|is_done| *is_done).await.is_err() {
-                pending::<()>().await;
-            }
+    /// Waits until it may be sent.
+    pub(super) async fn may_be_sent(&self) {
+        if let Some(before) = self.before.clone() {
+            happens(before).await;
         }
+    }
+
+    /// It has been sent.
+    pub(super) fn was_sent(&self) {
+        self.is_sent.send_replace(true);
+    }
+
+    /// Waits until all hosts can have begun with it.
+    pub(super) async fn comes(&self) {
+        for needed in self.needed.clone() {
+            happens(needed).await;
+        }
+    }
+}
+
+/// Waits until something has happened; for ever if it never does.
+async fn happens(mut what: Receiver<bool>) {
+    if what.wait_for(|has_happened| *has_happened).await.is_err() {
+        pending::<()>().await;
     }
 }
 
@@ -39,7 +63,8 @@ impl Turn {
 /// What a step needs and `steps` does not have must have been done before.
 ///
 /// # Errors
-/// Those of [`run_step`](super::run_step), for the first step that fails. The others are cancelled.
+/// Those of [`run_step`](super::run_step): of the steps that failed, for the first one in the order of `steps`. The
+/// others are cancelled.
 pub async fn run_steps(
     account: &Account,
     infrastructure: &Infrastructure,
@@ -51,18 +76,19 @@ pub async fn run_steps(
     let say = RefCell::new(say);
     let done: Vec<_> = steps.iter().map(|step| (*step, watch::Sender::new(false))).collect();
     let failed = watch::Sender::new(false);
-    let turn_of = |step: Step| {
+    let mut before = None;
+    let works = done.iter().map(|(step, is_done)| {
+        let (step, mut failed_elsewhere) = (*step, failed.subscribe());
         let needed = done.iter().filter(|(other, _)| step.dependencies().contains(other));
-        Turn(needed.map(|(_, done)| done.subscribe()).collect())
-    };
-    let works = done.iter().map(|(step, done)| {
-        let (step, turn, mut failed_elsewhere) = (*step, turn_of(*step), failed.subscribe());
+        let needed = needed.map(|(_, done)| done.subscribe()).collect();
+        let turn = Turn { before: before.take(), needed, ..Turn::now() };
+        before = Some(turn.is_sent.subscribe());
         let (say, failed) = (&say, &failed);
         async move {
             let (target, script) = (&StepTarget::All, script(step, context));
             let order = Order { account, infrastructure, context, step, target, script };
             let told = async {
-                turn.clone().comes().await;
+                turn.comes().await;
                 say.borrow_mut()(&format!("step {step}"));
                 pending::<()>().await;
             };
@@ -74,7 +100,7 @@ pub async fn run_steps(
             };
             let ended = run_order(&order, hosts, turn.clone(), cancel).await;
             match ended {
-                Ok(()) => done.send_replace(true),
+                Ok(()) => is_done.send_replace(true),
                 Err(_) => failed.send_replace(true),
             };
             ended
@@ -96,7 +122,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
 
-    const LONG: Duration = Duration::from_secs(1);
+    const LONG: Duration = Duration::from_secs(2);
 
     const STEPS: [Step; 4] = [Step::UploadScenarioFile, Step::Configure, Step::PlaceWorker, Step::RunWorker];
 
@@ -154,7 +180,10 @@ mod tests {
         let (ended, said) = run(&service, Duration::from_secs(60)).await;
         ended.unwrap();
         assert_eq!(said, STEPS.map(|step| format!("step {step}")));
-        assert_eq!(service.operations()[..4], ["SendCommand"; 4]);
+        let sent = service.requests().into_iter().filter(|request| request.operation == "SendCommand");
+        let sent = sent.map(|request| request.json()["Comment"].as_str().unwrap().to_owned());
+        let sent: Vec<_> = sent.map(|comment| comment.split(' ').nth(2).unwrap().to_owned()).collect();
+        assert_eq!(sent, STEPS.map(|step| step.name()));
         let looks = commands(&service, "ListCommands");
         let (ends, after) = looks.split_at(looks.len() - 2);
         assert_eq!(after, ["place_worker", "run_worker"], "no look before their turn, and one is enough");
@@ -185,7 +214,7 @@ mod tests {
         let service = service(|step, _| if step == "place_worker" { "InProgress" } else { "Success" });
         let (ended, said) = run(&service, LONG).await;
         let error = ended.unwrap_err().to_string();
-        assert!(error.starts_with("the deadline 'step place_worker' passed after 1 s for 2 of 2"), "{error}");
+        assert!(error.starts_with("the deadline 'step place_worker' passed after 2 s for 2 of 2"), "{error}");
         assert_eq!(said.len(), 3, "{said:?}");
         let mut cancelled = commands(&service, "CancelCommand");
         cancelled.sort();

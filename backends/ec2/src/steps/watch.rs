@@ -72,8 +72,8 @@ pub async fn run_build(
     run_order(&order, std::slice::from_ref(host), Turn::now(), pending()).await
 }
 
-/// Sends the command at once, and sees it to its end when its `turn` has come; the deadline counts from then. `cancel`
-/// ends it early.
+/// Sends the command, and sees it to its end when its `turn` has come; the deadline counts from then. `cancel` ends it
+/// early.
 pub(super) async fn run_order(
     order: &Order<'_>,
     hosts: &[CloudHost],
@@ -86,7 +86,7 @@ pub(super) async fn run_order(
     }
     let mut watch = Watch { order, hosts, commands: Vec::new(), is_complete: false };
     let time_is_up = async {
-        turn.clone().comes().await;
+        turn.comes().await;
         tokio::time::sleep(order.deadline().limit).await;
     };
     tokio::select! {
@@ -95,7 +95,7 @@ pub(super) async fn run_order(
             watch.cancel_commands().await;
             Err(StepError::Cancelled(order.step))
         }
-        ended = watch.finish(turn.clone()) => ended,
+        ended = watch.finish(&turn) => ended,
         () = time_is_up => Err(watch.hanging().await),
     }
 }
@@ -120,9 +120,11 @@ struct Sent {
 
 impl<'a> Watch<'a> {
     /// Sends the first command, and sees all of them to their end once it is their turn.
-    async fn finish(&mut self, turn: Turn) -> Result<(), StepError> {
+    async fn finish(&mut self, turn: &Turn) -> Result<(), StepError> {
+        turn.may_be_sent().await;
         let first_look = Instant::now() + self.order.account.poll_interval;
         self.send(&self.order.target.clone()).await?;
+        turn.was_sent();
         turn.comes().await;
         tokio::time::sleep_until(first_look).await;
         loop {

@@ -41,16 +41,24 @@ pub(in crate::command) fn expand(
         if matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
         }
+        // What was given takes the place of what it excludes.
+        let is_given =
+            |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        if options_of(command).filter(is_given).any(|given| exclude_each_other(command, given, option)) {
+            continue;
+        }
         let is_flag = matches!(option.get_action(), ArgAction::SetTrue);
+        let is_boolean = is_flag || option.get_possible_values().iter().any(|it| it.get_name() == "true");
         let wrong = |found, expected| ConfigError::WrongType {
             path: path.to_owned(),
             key: key.clone(),
             found,
             expected,
         };
-        if is_flag {
+        if is_boolean {
             let is_on = value.as_bool().ok_or_else(|| wrong(value.type_str(), "true or false"))?;
-            all.extend(is_on.then(|| format!("--{key}").into()));
+            let text = if is_flag { format!("--{key}") } else { format!("--{key}={is_on}") };
+            all.extend((is_on || !is_flag).then(|| text.into()));
             continue;
         }
         match value {
@@ -81,13 +89,19 @@ fn options_of(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(is_of_files)
 }
 
+fn exclude_each_other(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let excludes = |one: &Arg, other: &Arg| {
+        command.get_arg_conflicts_with(one).iter().any(|excluded| excluded.get_id() == other.get_id())
+    };
+    excludes(one, other) || excludes(other, one)
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
-        Value::Boolean(is_on) => Some(is_on.to_string()),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+        Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
     }
 }
 
@@ -100,7 +114,9 @@ mod tests {
             .arg(Arg::new("region").long("region"))
             .arg(Arg::new("driver").long("driver").action(ArgAction::Append))
             .arg(Arg::new("spot").long("spot").action(ArgAction::SetTrue))
-            .arg(Arg::new("keep").long("keep").action(ArgAction::SetTrue))
+            .arg(Arg::new("keep").long("keep").num_args(0..=1).value_parser(clap::value_parser!(bool)))
+            .arg(Arg::new("stack").long("stack"))
+            .arg(Arg::new("file").long("file").conflicts_with("stack"))
             .arg(Arg::new("repeat").long("repeat").value_parser(clap::value_parser!(u32)))
             .arg(Arg::new("config").long("config"))
     }
@@ -117,14 +133,14 @@ mod tests {
 
     #[test]
     fn what_is_given_on_the_command_line_wins() {
-        let file =
-            "region = 'eu-west-1'\ndriver = ['tcp', 's2n-quic']\nspot = true\nkeep = false\nrepeat = 3\n";
-        let all = expanded(&["ec2", "--region", "us-east-1"], file).unwrap();
-        assert_eq!(
-            all,
-            ["ec2", "--region", "us-east-1", "--driver=tcp", "--driver=s2n-quic", "--repeat=3", "--spot"]
-        );
+        let file = "region = 'eu-west-1'\ndriver = ['tcp', 's2n-quic']\nspot = true\nkeep = false\nrepeat = 3\nstack = 's'\n";
+        let given = ["ec2", "--region", "us-east-1", "--file", "f"];
+        let all = expanded(&given, file).unwrap();
+        // The stack would exclude the file.
+        let added = ["--driver=tcp", "--driver=s2n-quic", "--keep=false", "--repeat=3", "--spot"];
+        assert_eq!(all, [&given[..], &added].concat());
         assert!(command().try_get_matches_from(all).is_ok());
+        assert_eq!(expanded(&["ec2", "--stack", "s"], "file = 'f'").unwrap(), ["ec2", "--stack", "s"]);
     }
 
     #[test]
@@ -134,6 +150,8 @@ mod tests {
             ("config = 'other.toml'", "there is no option \"config\""),
             ("help = true", "there is no option \"help\""),
             ("spot = 'yes'", "spot is string; expected true or false"),
+            ("keep = 'yes'", "keep is string; expected true or false"),
+            ("region = true", "region is boolean; expected a text or a number"),
             ("region = { a = 1 }", "region is table; expected a text or a number"),
             ("driver = [['a']]", "driver is a list of lists"),
             ("region = ", "run.toml: "),

@@ -133,7 +133,8 @@ impl Collect {
     pub(super) fn run(self) -> Result<ExitCode, CommandError> {
         let session = Session::open(&self.place.account)?;
         let collected = session.unless_interrupted(self.collect(&session))?;
-        collected.unwrap_or_else(|| Ok(interrupted("`runner ec2 gc` goes on from here")))
+        let options = self.place.options(&session.account.region);
+        collected.unwrap_or_else(|| Ok(interrupted(&format!("`runner ec2 gc{options}` goes on from here"))))
     }
 
     async fn collect(&self, session: &Session) -> Result<ExitCode, CommandError> {
@@ -142,7 +143,10 @@ impl Collect {
         let now = Timestamp::now();
         let mut code = ExitCode::SUCCESS;
         for (run, found) in &runs {
-            let is_due = is_due(run, found, now, self.older_than);
+            if !is_due(run, found, now, self.older_than) {
+                let _ = writeln!(std::io::stderr(), "{}: its time limit has not passed", run.escape_debug());
+                continue;
+            }
             let Ok(run) = run.parse::<RunId>() else {
                 // Anybody who may tag or upload has chosen the name.
                 let name = run.escape_debug();
@@ -150,10 +154,6 @@ impl Collect {
                 code = ExitCode::from(exit::INFRASTRUCTURE);
                 continue;
             };
-            if !is_due {
-                let _ = writeln!(std::io::stderr(), "{run}: its time limit has not passed");
-                continue;
-            }
             if found.has_only(&RunNames::new(run.clone()).hosts_prefix()) {
                 let what = "results that could not be fetched, which expire in the bucket";
                 let destroy =

@@ -5,7 +5,7 @@ use crate::command::CommandError;
 use crate::command::options::RunOptions;
 use crate::command::programs::ProgramOptions;
 use backends::drivers::{BadPackage, DriverSource, Package};
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use ec2::infrastructure::{self, Infrastructure};
 use ec2::plan::Placement;
 use serde::{Deserialize, Serialize};
@@ -69,16 +69,24 @@ impl PlaceArgs {
 
     /// The options by which a command that a user is told of finds the same place in `region`, each after a space.
     pub(super) fn options(&self, region: &str) -> String {
-        let AccountArgs { profile, stack, .. } = &self.account;
         let file = self.cdk_config_file.as_ref().map(|file| file.display().to_string());
-        let options = [
-            ("region", Some(region).filter(|region| !region.is_empty())),
-            ("profile", profile.as_deref()),
-            ("stack", Some(stack.as_str()).filter(|stack| *stack != STACK)),
-            ("cdk-config-file", file.as_deref()),
-        ];
-        options.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", word(value?)))).collect()
+        self.account.options(region) + &option("cdk-config-file", file.as_deref())
     }
+}
+
+impl AccountArgs {
+    /// The same without the infrastructure.
+    pub(super) fn options(&self, region: &str) -> String {
+        let Self { profile, stack, .. } = self;
+        option("region", Some(region).filter(|region| !region.is_empty()))
+            + &option("profile", profile.as_deref())
+            + &option("stack", Some(stack.as_str()).filter(|stack| *stack != STACK))
+    }
+}
+
+/// An option as it is typed, after a space; nothing without a value.
+fn option(name: &str, value: Option<&str>) -> String {
+    value.map(|value| format!(" --{name} {}", word(value))).unwrap_or_default()
 }
 
 /// `text` as a user types it in a shell.
@@ -154,7 +162,7 @@ pub(super) struct Ec2Run {
     pub(super) key_pair: Option<String>,
 
     /// Try spare capacity first, which is cheaper and can be taken away; --spot=false if the file of --config says so
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(super) spot: bool,
 
     /// How long the hosts live at most, whatever becomes of this program; the run ends early enough for its results to be
@@ -163,7 +171,7 @@ pub(super) struct Ec2Run {
     pub(super) ttl: Duration,
 
     /// Keep everything at the end: the hosts end at --ttl, and `runner ec2 destroy` removes the rest; --keep=false likewise
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(super) keep: bool,
 
     /// From where the workers can be reached, as a CIDR block; may be repeated [default: this machine's public address]
@@ -183,8 +191,8 @@ pub(super) struct Ec2Run {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = backends::durations::parse_limit)]
     pub(super) step_timeout: Duration,
 
-    /// Say what would be created and whether the hosts may be launched, and change nothing
-    #[arg(long)]
+    /// Say what would be created and whether the hosts may be launched, and change nothing; --dry-run=false likewise
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(super) dry_run: bool,
 
     /// Take options from this TOML file; its keys are the names of the options, and those given here win

@@ -59,30 +59,26 @@ impl Ec2Run {
     }
 
     fn request(&self, scenario: &Scenario) -> Result<Request, CommandError> {
-        check_ports(self.driver_port, scenario.servers().len().max(scenario.clients().len()))?;
         let group = |count: usize, zones: &Vec<String>, placement, own_type: &Option<String>| {
-            let count = u16::try_from(count).map_err(|_| {
-                CommandError::Input(format!(
-                    "the scenario has {count} hosts in a group, at most 65535 are possible"
-                ))
-            })?;
+            let count = u16::try_from(count).expect("each has a port of its own");
             let instance_type = own_type.as_ref().unwrap_or(&self.instance_type).clone();
-            Ok::<_, CommandError>(GroupRequest { count, instance_type, zones: zones.clone(), placement })
+            GroupRequest { count, instance_type, zones: zones.clone(), placement }
         };
         let (servers, clients) = (scenario.servers().len(), scenario.clients().len());
+        check_ports(self.driver_port, servers.max(clients))?;
         Ok(Request {
             servers: group(
                 servers,
                 &self.server_az,
                 self.server_placement.into(),
                 &self.server_instance_type,
-            )?,
+            ),
             clients: group(
                 clients,
                 &self.client_az,
                 self.client_placement.into(),
                 &self.client_instance_type,
-            )?,
+            ),
             spot: self.spot,
             ttl: self.ttl,
         })

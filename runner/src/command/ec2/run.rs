@@ -250,8 +250,8 @@ impl Ec2Run {
         let mut worker_options = Vec::from(self.programs.worker_args());
         worker_options.extend(["--scenario-name".to_owned(), plan.scenario.name().to_owned()]);
         // Whoever resumes the run may come at any time: a worker that gives up would not outlive its host by it.
-        let life = humantime::format_duration(self.ttl).to_string().replace(' ', "");
-        worker_options.extend(["--orphan-timeout".to_owned(), life]);
+        let life = humantime::format_duration(self.ttl);
+        worker_options.extend(["--orphan-timeout".to_owned(), life.to_string()]);
         if let Some(collector) = &on_hosts.collector {
             worker_options.extend(["--stock-collector".to_owned(), collector.clone()]);
         }

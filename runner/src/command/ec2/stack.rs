@@ -51,9 +51,10 @@ impl Setup {
         let mut say = say;
         let work = stack::create(&session.account, name, &zones, &mut say);
         let Some(created) = session.unless_interrupted(work)? else {
-            return Ok(interrupted(
-                "the service may go on; `runner ec2 setup` waits for it, `teardown` removes it",
-            ));
+            let options = self.account.options(region);
+            return Ok(interrupted(&format!(
+                "the service may go on; `runner ec2 setup{options}` waits for it, `runner ec2 teardown{options}` removes it"
+            )));
         };
         let created = created?;
         println!("bucket:           {}", created.bucket);

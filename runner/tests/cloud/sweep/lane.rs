@@ -232,20 +232,25 @@ impl Lane {
     fn expect_written_down(&self, directory: &Path) -> Result<(), String> {
         let journal = fs::read_to_string(directory.join("cloud.jsonl")).unwrap_or_default();
         let entries = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let intended: Vec<String> = entries
-            .filter(|entry| entry["what"] == "intent")
-            .filter_map(|entry| entry["kind"].as_str().map(str::to_owned))
-            .collect();
+        let intents: Vec<_> = entries.filter(|entry| entry["what"] == "intent").collect();
+        let is_intended = |kind: &str, is_meant: &dyn Fn(&str) -> bool| {
+            let of_kind = intents.iter().filter(|intent| intent["kind"] == kind);
+            of_kind.filter_map(|intent| intent["name"].as_str()).any(is_meant)
+        };
         for thing in self.bench.cloud.left_of_runs() {
-            let kind = match thing.split(':').next().unwrap_or_default() {
-                "security_groups" => "security_group",
-                "placement_groups" => "placement_group",
-                "parameters" => "parameter",
-                "objects" => "objects",
+            let (kind, entry) = thing.split_once(": ").expect("a kind and an entry");
+            let entry: serde_json::Value = serde_json::from_str(entry).expect("JSON");
+            let id = entry["id"].as_str().expect("a name");
+            let is_written = match kind {
+                "objects" => is_intended("objects", &|prefix| id.contains(prefix)),
+                "placement_groups" => is_intended("placement_group", &|name| name == id),
+                "parameters" => is_intended("parameter", &|name| name == id),
+                // The service calls them otherwise.
+                "security_groups" => is_intended("security_group", &|_| true),
                 // What hosts consist of.
-                _ => "instances",
+                _ => is_intended("instances", &|_| true),
             };
-            if !intended.iter().any(|one| one == kind) {
+            if !is_written {
                 return Err(format!("the journal does not tell of {thing}: {journal}"));
             }
         }
