@@ -1,6 +1,7 @@
 //! SIGKILL for each process of a run in the middle of it: soon nothing is alive, and who survives says what happened.
 
-use crate::bench::{Bench, Finished, Kind, LEFT_MAX, Running, read_json};
+use crate::bench::{Bench, Finished, LEFT_MAX, Running, read_json};
+use crate::processes::Kind;
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
 use std::time::Duration;

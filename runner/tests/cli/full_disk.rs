@@ -2,7 +2,8 @@
 //!
 //! Mounting needs root; without it these tests only say that they were skipped.
 
-use crate::bench::{Bench, Finished, Kind, LEFT_MAX};
+use crate::bench::{Bench, Finished, LEFT_MAX};
+use crate::processes::Kind;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

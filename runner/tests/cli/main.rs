@@ -23,6 +23,7 @@ mod keys;
 mod paths;
 #[path = "../../../backends/tests/common/ports.rs"]
 mod ports;
+mod processes;
 #[path = "../../../backends/tests/tcp/proxy/mod.rs"]
 #[allow(
     dead_code,

@@ -1,7 +1,8 @@
 //! A worker that is killed and started again while its coordinator lives, in every phase: what was lost fails its
 //! repetition with a name, and the run goes on.
 
-use crate::bench::{Bench, PATIENCE, Running, descendants, has_ended};
+use crate::bench::{Bench, PATIENCE, Running};
+use crate::processes::{descendants, has_ended};
 use crate::resume::{
     CLIENT, DRIVERS, SERVER, SERVER_THAT_STOPS_LATE, TWICE, bench, expect_complete, expect_tidy, statuses,
 };

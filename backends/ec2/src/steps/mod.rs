@@ -22,6 +22,8 @@ mod watch;
 #[cfg(test)]
 pub(crate) mod fake_service;
 #[cfg(test)]
+mod script_host;
+#[cfg(test)]
 mod script_tests;
 #[cfg(test)]
 mod watch_tests;
