@@ -78,10 +78,8 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unreachable,
         SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
             let is_trouble = error.raw_response().is_some_and(|response| response.status().as_u16() >= 500);
-            match Cause::of(code.as_deref().unwrap_or("")) {
-                Cause::Other if is_trouble => Cause::Unreachable,
-                cause => cause,
-            }
+            let cause = Cause::of(code.as_deref().unwrap_or(""));
+            if is_trouble && cause == Cause::Other { Cause::Unreachable } else { cause }
         }
         SdkError::ConstructionFailure(_) => Cause::Other,
         // The SDK reserves the right to add kinds.

@@ -77,11 +77,11 @@ pub enum AccountError {
         /// Name of the region.
         region: String,
         /// What was said.
-        source: ApiError,
+        source: Box<ApiError>,
     },
     /// Somebody answers, and cannot say.
     #[error("AWS has trouble of its own: {0}; try again a little later")]
-    Trouble(#[source] ApiError),
+    Trouble(#[source] Box<ApiError>),
     /// Nobody answers for the region.
     #[error(
         "no answer from AWS for the region {region}: {source}; is its name right (--region, AWS_REGION), and is there \
@@ -91,7 +91,7 @@ pub enum AccountError {
         /// Name of the region.
         region: String,
         /// What was tried.
-        source: ApiError,
+        source: Box<ApiError>,
     },
 }
 
@@ -153,7 +153,7 @@ impl Account {
         let request = self.sts.get_caller_identity().customize().config_override(once);
         let who = call("GetCallerIdentity", "the caller", request.send()).await;
         let region = self.region.clone();
-        let who = who.map_err(|source| match source.cause {
+        let who = who.map_err(Box::new).map_err(|source| match source.cause {
             Cause::Unreachable if source.code.is_none() => AccountError::NoAnswer { region, source },
             Cause::Unreachable | Cause::Throttled => AccountError::Trouble(source),
             Cause::Capacity
